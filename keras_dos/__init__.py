@@ -1,0 +1,1 @@
+"""Deep Over-sampling for Keras."""
