@@ -1,1 +1,43 @@
-"""Deep Over-sampling for Keras."""
+"""Deep Over-sampling for Keras: train classifiers on imbalanced classes.
+
+Ando & Huang, "Deep Over-sampling Framework for Classifying Imbalanced Data",
+ECML-PKDD 2017.
+"""
+
+from keras_dos._backend import require_tensorflow_backend
+
+require_tensorflow_backend()
+
+from keras_dos import losses, networks, search  # noqa: E402
+from keras_dos.back_rotation import mnist_back_rotation  # noqa: E402
+from keras_dos.callback import OverloadingCallback  # noqa: E402
+from keras_dos.evaluation import (  # noqa: E402
+    ClasswiseReport,
+    classwise_report,
+    comparison_table,
+)
+from keras_dos.imbalance import (  # noqa: E402
+    class_counts,
+    make_imbalanced,
+    minority_classes,
+    select,
+)
+from keras_dos.model import DOSModel  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClasswiseReport",
+    "DOSModel",
+    "OverloadingCallback",
+    "class_counts",
+    "classwise_report",
+    "comparison_table",
+    "losses",
+    "make_imbalanced",
+    "minority_classes",
+    "mnist_back_rotation",
+    "networks",
+    "search",
+    "select",
+]

@@ -1,0 +1,86 @@
+"""Search for the in-class neighbors N(x) of equation (1)."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Callable
+
+from keras_dos.search.base import NeighborSearch, self_neighbors
+from keras_dos.search.exact import ExactSearch
+from keras_dos.search.scann import ScannSearch
+
+__all__ = [
+    "ExactSearch",
+    "NeighborSearch",
+    "ScannSearch",
+    "get_search",
+    "self_neighbors",
+]
+
+
+def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
+    """Return the engine that finds in-class neighbors N(x), equation (1).
+
+    Args:
+        identifier: `"auto"` takes ScaNN where it can be imported and the exact
+            search elsewhere; a ScaNN that is installed but cannot be imported is
+            reported by a `UserWarning`, once. `"scann"` and `"exact"` name one of
+            the two. An object with a method `search(vectors, k)`, see
+            `NeighborSearch`, is returned as it is.
+
+    Returns:
+        An object with a method `search(vectors, k)`.
+
+    Raises:
+        ImportError: If `"scann"` is asked for and cannot be imported.
+        TypeError: If `identifier` is neither a string nor such an object.
+        ValueError: If `identifier` is an unknown name.
+
+    Example:
+        >>> from keras_dos.search import get_search
+        >>> type(get_search("exact")).__name__
+        'ExactSearch'
+    """
+    expected = (
+        '"auto", "scann", "exact" or an object with a method `search(vectors, k)`'
+    )
+    if isinstance(identifier, str):
+        factories: dict[str, Callable[[], NeighborSearch]] = {
+            "auto": _auto,
+            "scann": ScannSearch,
+            "exact": ExactSearch,
+        }
+        if identifier not in factories:
+            raise ValueError(
+                f"`neighbor_search` must be {expected}. Correct the name. "
+                f"Received: {identifier!r}"
+            )
+        return factories[identifier]()
+    if isinstance(identifier, type):
+        raise TypeError(
+            f"`neighbor_search` must be {expected}, not a class. Make an object of "
+            f"it first. Received: {identifier!r}"
+        )
+    if not callable(getattr(identifier, "search", None)):
+        raise TypeError(
+            f"`neighbor_search` must be {expected}. Leave it out for the default. "
+            f"Received: {identifier!r} of type {type(identifier).__name__}"
+        )
+    return identifier
+
+
+@functools.cache  # One warning and one attempt at the import per process.
+def _auto() -> NeighborSearch:
+    if importlib.util.find_spec("scann") is None:
+        return ExactSearch()
+    try:
+        return ScannSearch()
+    except ImportError as error:
+        warnings.warn(
+            f"The exact neighbor search takes the place of ScaNN. {error}",
+            UserWarning,
+            stacklevel=3,
+        )
+        return ExactSearch()

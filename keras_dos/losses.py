@@ -1,0 +1,149 @@
+"""The micro-cluster losses, eqs. (3)-(5) and (8)-(10), as pure functions.
+
+A micro-cluster N(x) has s = k + 1 slots. Slot 0 holds the live embedding f(x), so
+that with k = 0 the losses are those of plain training; slots 1..k hold stored
+embeddings of in-class neighbors, constants of the training step. All functions are
+batched, take a mask for clusters with fewer than k neighbors, and compute in float32:
+in float16 a squared distance above 65,504 would be infinite.
+
+Each function serves both forms of its equation: without the weights w it is the plain
+form (3)-(5), with them the weighted form (8)-(10).
+"""
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any  # A TensorFlow tensor or anything that converts to one.
+
+
+def squared_distances(embedding: Tensor, slots: Tensor) -> Tensor:
+    """Return ‖f(x) − v‖² for each slot v of N(x).
+
+    Args:
+        embedding: f(x), shape (b, d), any float dtype.
+        slots: N(x), shape (b, s, d), any float dtype.
+
+    Returns:
+        Squared distances, shape (b, s), float32.
+
+    Example:
+        >>> d2 = squared_distances([[0.0, 0.0]], [[[0.0, 0.0], [3.0, 4.0]]])
+        >>> d2.numpy().tolist()
+        [[0.0, 25.0]]
+    """
+    embedding = ops.cast(ops.convert_to_tensor(embedding), "float32")
+    slots = ops.cast(ops.convert_to_tensor(slots), "float32")
+    return ops.sum(ops.square(ops.expand_dims(embedding, 1) - slots), axis=-1)
+
+
+def embedding_loss(
+    distances: Tensor, weights: Tensor | None = None, *, mask: Tensor | None = None
+) -> Tensor:
+    """Return the micro-cluster loss for f: eq. (3), or eq. (8) with weights.
+
+    ℓ_f = Σ_v ‖f(x) − v‖² and ℓ'_f = Σ_i w_i ‖f(x) − v_i‖². The minimum of ℓ'_f lies
+    at the weighted mean Σ_i w_i v_i.
+
+    Args:
+        distances: ‖f(x) − v_i‖², shape (b, s), from `squared_distances`.
+        weights: w on the simplex, shape (b, s). Defaults to None, which is eq. (3).
+        mask: False for slots that do not exist, shape (b, s). Defaults to all True.
+
+    Returns:
+        The loss of each example, shape (b,), float32.
+
+    Example:
+        >>> float(embedding_loss([[0.0, 25.0]])[0])
+        25.0
+        >>> float(embedding_loss([[0.0, 25.0]], weights=[[0.8, 0.2]])[0])
+        5.0
+    """
+    terms = _weighted(distances, weights)
+    if mask is not None:
+        terms = ops.where(mask, terms, 0.0)
+    return ops.sum(terms, axis=-1)
+
+
+def slot_weights(
+    distances: Tensor, weights: Tensor | None = None, *, mask: Tensor | None = None
+) -> Tensor:
+    """Return the share of each slot in the class loss: ρ (5), or ρ' (10) with weights.
+
+    ρ(v) = exp(−‖f(x) − v‖²) / Z and ρ'(v_i, w_i) = exp(−w_i ‖f(x) − v_i‖²) / Z, where
+    Z makes the shares of one example sum to one.
+
+    Args:
+        distances: ‖f(x) − v_i‖², shape (b, s), from `squared_distances`.
+        weights: w on the simplex, shape (b, s). Defaults to None, which is eq. (5).
+        mask: False for slots that do not exist, shape (b, s). Defaults to all True.
+
+    Returns:
+        The shares, shape (b, s), float32; 0 where `mask` is False.
+
+    Example:
+        >>> slot_weights([[0.0, 0.0, 9.0]], mask=[[True, True, False]]).numpy().tolist()
+        [[0.5, 0.5, 0.0]]
+    """
+    terms = _weighted(distances, weights)
+    if mask is not None:
+        terms = ops.where(mask, terms, float("inf"))
+    return ops.softmax(-terms, axis=-1)
+
+
+def classification_loss(
+    shares: Tensor, cross_entropy: Tensor, *, differentiate_shares: bool = False
+) -> Tensor:
+    """Return the micro-cluster loss for g: eq. (4), or eq. (9) with weighted shares.
+
+    ℓ_g = Σ_v ρ(v) H(g(v), y) and ℓ'_g = Σ_i ρ'(v_i, w_i) H(g(v_i), y).
+
+    Args:
+        shares: ρ or ρ', shape (b, s), from `slot_weights`.
+        cross_entropy: H(g(v_i), y), shape (b, s).
+        differentiate_shares: Whether the gradient also flows through the shares, which
+            moves f(x) toward or away from its neighbors to change how much they count.
+            Defaults to False: the paper calls ρ a weight.
+
+    Returns:
+        The loss of each example, shape (b,), float32.
+
+    Example:
+        >>> float(classification_loss([[0.5, 0.5]], [[1.0, 3.0]])[0])
+        2.0
+    """
+    shares = ops.convert_to_tensor(shares, "float32")
+    if not differentiate_shares:
+        shares = ops.stop_gradient(shares)
+    return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
+
+
+def prior_adjusted(probabilities: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
+    """Return probabilities reweighted by the class prior of the training set.
+
+    p'_j ∝ p_j π_j^τ. A cross-entropy taken on p' leaves p itself free of the prior:
+    logit adjustment (Menon et al., ICLR 2021), here for H in eqs. (2), (4) and (9).
+
+    Args:
+        probabilities: Class probabilities, shape (..., n).
+        prior: Class frequencies π of the training set, shape (n,).
+        tau: Exponent τ. Defaults to 1.0.
+
+    Returns:
+        Adjusted probabilities that sum to one, shape (..., n), float32.
+
+    Example:
+        >>> prior_adjusted([0.5, 0.5], [0.75, 0.25]).numpy().tolist()
+        [0.75, 0.25]
+    """
+    probabilities = ops.cast(ops.convert_to_tensor(probabilities), "float32")
+    weighted = probabilities * ops.power(ops.cast(prior, "float32"), tau)
+    # All the mass may sit on a class that the training set does not have.
+    return ops.divide_no_nan(weighted, ops.sum(weighted, axis=-1, keepdims=True))
+
+
+def _weighted(distances: Tensor, weights: Tensor | None) -> Tensor:
+    distances = ops.convert_to_tensor(distances, "float32")
+    if weights is None:
+        return distances
+    return ops.convert_to_tensor(weights, "float32") * distances

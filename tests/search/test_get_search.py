@@ -1,0 +1,195 @@
+"""The choice of an engine, and engines that break their contract."""
+
+import importlib.machinery
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_dos.search
+from keras_dos.search import ExactSearch, ScannSearch, get_search, self_neighbors
+
+UNDEFINED_SYMBOL = tf.errors.NotFoundError(None, None, "undefined symbol: _ZN10tsl")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_choice():
+    keras_dos.search._auto.cache_clear()
+    yield
+    keras_dos.search._auto.cache_clear()
+
+
+@pytest.fixture
+def forget_scann(monkeypatch):
+    """Let the next import of ScaNN start anew; the loaded one comes back after."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "scann"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def without_scann(monkeypatch, forget_scann):
+    monkeypatch.setitem(sys.modules, "scann", None)
+
+
+@pytest.fixture(params=[UNDEFINED_SYMBOL, ImportError("no libstdc++"), OSError("bad")])
+def broken_scann(request, monkeypatch, forget_scann):
+    class Finder:
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            if name == "scann":
+                return importlib.machinery.ModuleSpec(name, cls, is_package=True)
+            return None
+
+        @staticmethod
+        def create_module(spec):
+            return None
+
+        @staticmethod
+        def exec_module(module):
+            raise request.param
+
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    return request.param
+
+
+def test_auto_takes_scann_where_it_imports():
+    try:
+        ScannSearch()
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert isinstance(get_search("auto"), ScannSearch)
+    assert isinstance(get_search(), ScannSearch)
+    assert isinstance(get_search("scann"), ScannSearch)
+
+
+def test_auto_without_scann_is_silently_exact(without_scann):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(get_search("auto"), ExactSearch)
+
+
+def test_auto_with_a_broken_scann_warns_once(broken_scann):
+    with pytest.warns(UserWarning, match="exact neighbor search") as caught:
+        first = get_search("auto")
+    assert isinstance(first, ExactSearch)
+    [warning] = caught
+    assert f"{type(broken_scann).__name__}: {broken_scann}" in str(warning.message)
+    assert warning.filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(get_search("auto"), ExactSearch)
+
+
+def test_scann_without_scann_says_what_to_do(without_scann):
+    with pytest.raises(ImportError, match=r"Received: ModuleNotFoundError: ") as caught:
+        get_search("scann")
+    assert 'pip install "scann[tf]"' in str(caught.value)
+    assert 'neighbor_search="exact"' in str(caught.value)
+
+
+def test_broken_scann_becomes_an_import_error(broken_scann):
+    reason = type(broken_scann).__name__
+    with pytest.raises(ImportError, match=rf"Received: {reason}: ") as caught:
+        ScannSearch()
+    assert caught.value.__cause__ is broken_scann
+
+
+def test_importing_the_package_leaves_scann_alone():
+    code = (
+        "import sys\n"
+        "import keras_dos.search as s\n"
+        "assert 'scann' not in sys.modules\n"
+        "sys.modules['scann'] = None\n"
+        "print(type(s.get_search()).__name__)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "ExactSearch"
+
+
+def test_exact_by_name():
+    assert isinstance(get_search("exact"), ExactSearch)
+
+
+@pytest.mark.parametrize("name", ["", "Exact", "faiss"])
+def test_unknown_name(name):
+    with pytest.raises(ValueError, match=rf"`neighbor_search`.*Received: '{name}'$"):
+        get_search(name)
+
+
+@pytest.mark.parametrize(
+    "identifier", [None, 5, np.ones(3), ExactSearch, type("A", (), {"search": 3})()]
+)
+def test_not_an_engine(identifier):
+    with pytest.raises(TypeError, match=r"`neighbor_search`.*Received: "):
+        get_search(identifier)
+
+
+class Custom:
+    """An engine that finds the next rows in a ring, at the distances it is given."""
+
+    def __init__(self, change=lambda ids, distances: (ids, distances)):
+        self.change = change
+        self.calls = []
+
+    def search(self, vectors, k):
+        self.calls.append((vectors, k))
+        n = len(vectors)
+        ids = (np.arange(n)[:, None] + np.arange(min(k, n))) % n
+        distances = np.tile(np.arange(min(k, n), dtype=np.float64), (n, 1))
+        return self.change(ids, distances)
+
+
+def test_custom_engine():
+    engine = Custom()
+    assert get_search(engine) is engine
+    ids, distances = self_neighbors(np.ones((3, 4), np.float16).T, 2, engine)
+    assert ids.tolist() == [[1, 2], [2, 3], [3, 0], [0, 1]]
+    assert distances.tolist() == [[1, 2]] * 4
+    assert (ids.dtype, distances.dtype) == (np.int64, np.float32)
+    [(vectors, k)] = engine.calls
+    assert (vectors.dtype, vectors.shape, k) == (np.float32, (4, 3), 3)
+    assert vectors.flags.c_contiguous
+
+
+def test_self_is_removed_by_id_and_else_the_farthest():
+    def change(ids, distances):
+        ids[0] = [2, 0, 1]  # Itself in the middle.
+        ids[1] = [3, 2, 0]  # Itself pushed out by duplicates.
+        return ids, 0 * distances
+
+    ids, _ = self_neighbors(np.ones((4, 2)), 2, Custom(change))
+    assert ids.tolist() == [[2, 1], [3, 2], [3, 0], [0, 1]]
+
+
+def put(where, value):
+    def change(ids, distances):
+        arrays = {"ids": ids, "distances": distances}
+        arrays[where][1, 2] = value
+        return ids, distances
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (put("distances", np.nan), "1 distances not finite"),
+        (put("distances", np.inf), "1 distances not finite"),
+        (put("distances", 0.5), "distances that do not ascend"),
+        (put("ids", 5), "ids from 0 to 5 for 5 rows"),
+        (put("ids", -1), "ids from -1 to 4 for 5 rows"),
+        (put("ids", 2), "the same id twice in a row"),
+        (lambda i, d: (i.astype(float), d), "ids of dtype float64"),
+        (lambda i, d: (i[:, :2], d), r"ids of shape \(5, 2\), .* of shape \(5, 3\)"),
+        (lambda i, d: (i, d[:4]), r"ids of shape \(5, 3\), .* of shape \(4, 3\)"),
+        (lambda i, d: (i[0], d[0]), r"ids of shape \(3,\), distances of shape \(3,\)"),
+    ],
+)
+def test_bad_answers_name_the_engine(change, fault):
+    with pytest.raises(RuntimeError, match=rf"Custom must .*Received: {fault}$"):
+        self_neighbors(np.ones((5, 2)), 2, Custom(change))

@@ -1,0 +1,308 @@
+"""One suite for all engines, compared with loops over all pairs."""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from keras_dos.search import ExactSearch, ScannSearch, self_neighbors
+
+
+@dataclass(frozen=True)
+class Engine:
+    make: functools.partial
+    # Share of the true neighbors it must find; 1 means that it is exact.
+    recall: float = 1.0
+
+
+ENGINES = {
+    "exact": Engine(functools.partial(ExactSearch)),
+    "exact_tiny_blocks": Engine(functools.partial(ExactSearch, block_size=7)),
+    "scann_brute_force": Engine(functools.partial(ScannSearch)),
+    "scann_hashed": Engine(
+        functools.partial(ScannSearch, brute_force_below=16), recall=0.9
+    ),
+    "scann_tree": Engine(
+        functools.partial(ScannSearch, brute_force_below=16, partition_above=16),
+        recall=0.25,
+    ),
+}
+EXACT = [name for name, engine in ENGINES.items() if engine.recall == 1]
+
+
+def make(name):
+    try:
+        return ENGINES[name].make()
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def clusters(n, dimensions, seed=0):
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(12, dimensions)) * 2
+    noise = rng.normal(size=(n, 4)) @ rng.normal(size=(4, dimensions))
+    return (centers[rng.integers(12, size=n)] + noise).astype(np.float32)
+
+
+DATA = {
+    "random": normal(120, 8),
+    "wide": normal(90, 70),
+    "one_column": normal(50, 1),
+    "duplicates": np.repeat(normal(20, 6), 5, axis=0),
+    "more_duplicates_than_candidates": np.repeat(normal(3, 6), 40, axis=0),
+    "all_equal": np.full((60, 5), 0.1, np.float32),
+    "all_zero": np.zeros((60, 5), np.float32),
+    "one_row": normal(1, 4),
+    "two_rows": normal(2, 4),
+    "k_rows": normal(5, 4),
+    "k_plus_one_rows": normal(6, 4),
+    "float16": normal(100, 8).astype(np.float16),
+    "float16_far_from_origin": (1000 + 20 * normal(100, 8)).astype(np.float16),
+    "bfloat16": normal(100, 8).astype(ml_dtypes.bfloat16),
+    "float64": normal(100, 8).astype(np.float64),
+    "big_endian": normal(100, 8).astype(">f4"),
+    "integers": np.random.default_rng(0).integers(0, 255, (100, 8), np.uint8),
+    "strided": normal(160, 24)[::2, 1::3],
+    "reversed": normal(80, 8)[::-1, ::-1],
+    "transposed": normal(8, 80).T,
+    "read_only": np.broadcast_to(normal(80, 1), (80, 8)),
+    "far_from_origin": 1e4 + normal(100, 8),
+    "tiny": 1e-4 * normal(100, 8),
+    "huge": 1e4 * normal(100, 8),
+    "outlier": np.vstack([normal(100, 8), np.full((1, 8), 1e3, np.float32)]),
+}
+
+
+def oracle(vectors, k, rows=None):
+    """Return for each row its `k` nearest others as (squared distance, id)."""
+    points = [[float(value) for value in row] for row in np.asarray(vectors)]
+    answer = []
+    for row in range(len(points)) if rows is None else rows:
+        pairs = []
+        for other, point in enumerate(points):
+            if other != row:
+                squared = math.fsum(
+                    (a - b) ** 2 for a, b in zip(points[row], point, strict=True)
+                )
+                pairs.append((float(np.float32(squared)), other))
+        answer.append(sorted(pairs)[:k])
+    return answer
+
+
+def recall(vectors, k, ids, distances, rows=None):
+    """Check that ids and distances belong together; return the share found.
+
+    A returned row counts as found if it is no farther than the k-th true neighbor:
+    which of several rows at the same distance is returned does not matter.
+    """
+    points = np.asarray(vectors).astype(np.float64)
+    found = total = 0
+    rows = range(len(points)) if rows is None else rows
+    for row, truth in zip(rows, oracle(vectors, k, rows), strict=True):
+        own = ((points[ids[row]] - points[row]) ** 2).sum(axis=1)
+        np.testing.assert_allclose(distances[row], own, rtol=1e-5)
+        if truth:
+            farthest = truth[-1][0] * (1 + 1e-5)
+            found += sum(distance <= farthest for distance in distances[row])
+        total += len(truth)
+    return found / total if total else 1.0
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_finds_the_nearest_others(engine, data):
+    vectors, k = DATA[data], 5
+    n = len(vectors)
+    before = vectors.copy()
+
+    ids, distances = self_neighbors(vectors, k, make(engine))
+
+    assert ids.shape == distances.shape == (n, min(k, n - 1))
+    assert ids.dtype == np.int64
+    assert distances.dtype == np.float32
+    assert not (ids == np.arange(n)[:, None]).any()
+    assert all(len(set(row)) == len(row) for row in ids.tolist())
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert recall(vectors, k, ids, distances) >= ENGINES[engine].recall
+    np.testing.assert_array_equal(vectors, before)
+
+
+@pytest.mark.parametrize("k", [1, 3, np.int64(7), 30, 31, 1000])
+@pytest.mark.parametrize("engine", EXACT)
+def test_any_k(engine, k):
+    vectors = normal(31, 6, seed=1)
+    ids, distances = self_neighbors(vectors, k, make(engine))
+    assert ids.tolist() == [[other for _, other in row] for row in oracle(vectors, k)]
+    assert ids.shape == distances.shape == (31, min(k, 30))
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_ties_are_ordered_by_id(engine):
+    # A line of integers, shuffled: two rows at each distance from an inner one.
+    vectors = np.random.default_rng(2).permutation(60)[:, None].astype(np.float32)
+    ids, distances = self_neighbors(vectors, 6, make(engine))
+    truth = oracle(vectors, 6)
+    assert ids.tolist() == [[other for _, other in row] for row in truth]
+    assert distances.tolist() == [[distance for distance, _ in row] for row in truth]
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_two_calls_agree(engine):
+    vectors = np.vstack([clusters(700, 20), np.ones((50, 20), np.float32)])
+    search = make(engine)
+    first = self_neighbors(vectors, 5, search)
+    second = self_neighbors(vectors.copy(), 5, search)
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("block_size", [7, 1024])
+def test_exact_tells_apart_tight_clusters_far_from_each_other(block_size):
+    # |a|² + |b|² - 2ab in float32 (or worse, TF32) keeps no digit of these distances.
+    signs = np.where(np.arange(80) % 2, 100, -100)[:, None]
+    vectors = (signs + 0.01 * normal(80, 6, seed=3)).astype(np.float32)
+    ids, _ = self_neighbors(vectors, 4, ExactSearch(block_size))
+    assert ids.tolist() == [[other for _, other in row] for row in oracle(vectors, 4)]
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_rounding_in_the_ranking_costs_no_neighbor(engine):
+    # Float32 products misplace some of these rows, though by few places.
+    signs = np.where(np.arange(80) % 2, 1, -1)[:, None]
+    vectors = (signs + 0.003 * normal(80, 6, seed=3)).astype(np.float32)
+    ids, _ = self_neighbors(vectors, 4, make(engine))
+    assert ids.tolist() == [[other for _, other in row] for row in oracle(vectors, 4)]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "scale"), [(2, 1), (4, 1), (40, 1e-4), (40, 1), (40, 1e4)]
+)
+@pytest.mark.parametrize(
+    ("engine", "floor"), [("scann_hashed", 0.95), ("scann_tree", 0.9)]
+)
+def test_approximate_recall(engine, floor, dimensions, scale):
+    # Rows in few dimensions are many to each hash code unless that is seen to.
+    vectors = clusters(6000, dimensions) if dimensions > 4 else normal(6000, dimensions)
+    vectors = (50 + vectors) * np.float32(scale)
+    ids, distances = self_neighbors(vectors, 5, make(engine))
+    rows = range(0, 6000, 300)
+    assert recall(vectors, 5, ids, distances, rows) >= floor
+
+
+def test_rows_that_a_tree_leaves_short_are_searched_exactly():
+    # A query visits 3 of 14 leaves, thus not all of the 200 rows.
+    vectors = normal(200, 8, seed=4)
+    ids, distances = self_neighbors(vectors, 199, make("scann_tree"))
+    assert ids.shape == (200, 199)
+    assert recall(vectors, 199, ids, distances) == 1
+
+
+class FakeScann:
+    """Answers like a ScaNN that finds all rows, or too few for some."""
+
+    def __init__(self, shorten):
+        self.shorten = shorten
+
+    def __getattr__(self, name):
+        return lambda *args: self
+
+    def search_batched_parallel(self, points):
+        differences = points[:, None] - points
+        distances = (differences**2).sum(axis=-1)
+        ids = np.argsort(distances, axis=1)
+        sorted_distances = np.take_along_axis(distances, ids, axis=1)
+        return self.shorten(ids.astype(np.uint32), sorted_distances)
+
+
+def pad_odd_rows(ids, distances):
+    ids[1::2, 2:] = 0
+    distances[1::2, 2:] = np.nan
+    return ids, distances
+
+
+def one_column(ids, distances):
+    return ids[:, :1], distances[:, :1]
+
+
+@pytest.mark.parametrize("shorten", [pad_odd_rows, one_column])
+def test_what_scann_leaves_out_is_searched_exactly(shorten):
+    search = make("scann_brute_force")
+    search._scann = FakeScann(shorten)
+    vectors = normal(13, 4)
+    ids, _ = self_neighbors(vectors, 5, search)
+    assert ids.tolist() == [[other for _, other in row] for row in oracle(vectors, 5)]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "error", "message"),
+    [
+        (np.ones(4), ValueError, r"shape \(n, d\).*Received: shape \(4,\)"),
+        (np.ones((2, 3, 4)), ValueError, r"Received: shape \(2, 3, 4\)"),
+        (np.ones((0, 4)), ValueError, r"empty classes\. Received: shape \(0, 4\)"),
+        (np.ones((4, 0)), ValueError, r"Received: shape \(4, 0\)"),
+        (np.float32(1), ValueError, r"Received: shape \(\)"),
+        (np.array([["a"]]), TypeError, "real numbers.*Received: dtype <U1"),
+        (np.array([[1j]]), TypeError, "Received: dtype complex128"),
+        (np.array([[True]]), TypeError, "Received: dtype bool"),
+        (np.array([[None]]), TypeError, "Received: dtype object"),
+    ],
+)
+def test_rejects_what_is_no_table_of_numbers(vectors, error, message):
+    with pytest.raises(error, match=rf"`vectors`.*{message}$"):
+        self_neighbors(vectors, 5, ExactSearch())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30, 1e300])
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16])
+def test_rejects_values_without_finite_distances(bad, dtype):
+    vectors = normal(9, 3).astype(np.float64)
+    vectors[2, 1] = vectors[5, 0] = vectors[5, 2] = bad
+    with np.errstate(over="ignore"):
+        vectors = vectors.astype(dtype)
+    with pytest.raises(ValueError, match=r"lower the learning rate or clip.*: 2 of 9"):
+        self_neighbors(vectors, 5, ExactSearch())
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_accepts_the_largest_values(engine):
+    vectors = np.array([[4e18], [-4e18], [0.0], [1e18]], np.float32)
+    ids, distances = self_neighbors(vectors, 3, make(engine))
+    assert ids.tolist() == [[3, 2, 1], [2, 3, 0], [3, 0, 1], [2, 0, 1]]
+    assert np.isfinite(distances).all()
+
+
+@pytest.mark.parametrize(
+    ("k", "error", "received"),
+    [
+        (0, ValueError, "0"),
+        (-3, ValueError, "-3"),
+        (True, TypeError, "True of type bool"),
+        (2.0, TypeError, "2.0 of type float"),
+        ("5", TypeError, "'5' of type str"),
+        (None, TypeError, "None of type NoneType"),
+    ],
+)
+def test_rejects_bad_k(k, error, received):
+    with pytest.raises(error, match=rf"`k`.*k=5\. Received: {received}$"):
+        self_neighbors(normal(9, 3), k, ExactSearch())
+
+
+@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
+)
+def test_rejects_bad_sizes(make_engine, value, error):
+    with pytest.raises(error, match=r"^`(block_size|brute_force_below)`.*Received: "):
+        make_engine(value)
+
+
+def test_scann_thresholds_must_be_in_order():
+    with pytest.raises(ValueError, match=r"`partition_above` must be at least 100.*99"):
+        ScannSearch(brute_force_below=100, partition_above=99)

@@ -1,0 +1,253 @@
+"""Tests of keras_dos.evaluation."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+from keras_dos.evaluation import classwise_report, comparison_table
+
+PERFECT = [[0.9, 0.1], [0.1, 0.9]]
+
+
+def some_predictions(seed, n=60, n_classes=4):
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([np.arange(n_classes), rng.integers(n_classes, size=n)])
+    scores = rng.dirichlet(np.ones(n_classes), size=truth.size)
+    scores[np.arange(truth.size), truth] += 0.3
+    # Coarse values: ties are where average precision goes wrong.
+    scores = np.ceil(scores * 8)
+    return truth, scores / scores.sum(axis=1, keepdims=True)
+
+
+def counted_by_hand(truth, probabilities, c):
+    """Precision, recall and F1 of class c from counts."""
+    true_positive = false_positive = false_negative = 0
+    for label, row in zip(truth, probabilities, strict=True):
+        predicted = max(range(len(row)), key=lambda j: row[j])
+        true_positive += predicted == c and label == c
+        false_positive += predicted == c and label != c
+        false_negative += predicted != c and label == c
+    n_predicted = true_positive + false_positive
+    precision = true_positive / n_predicted if n_predicted else 0.0
+    recall = true_positive / (true_positive + false_negative)
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def average_precision_by_hand(is_positive, scores):
+    """Sum over thresholds of (gain in recall) x precision."""
+    n_positive = sum(is_positive)
+    average, last_recall = 0.0, 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        retrieved = [
+            positive
+            for positive, score in zip(is_positive, scores, strict=True)
+            if score >= threshold
+        ]
+        recall = sum(retrieved) / n_positive
+        average += (recall - last_recall) * sum(retrieved) / len(retrieved)
+        last_recall = recall
+    return average
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_measures_equal_those_counted_by_hand(seed):
+    truth, probabilities = some_predictions(seed)
+    report = classwise_report(truth, probabilities)
+    for c in range(4):
+        precision, recall, f1 = counted_by_hand(truth, probabilities, c)
+        assert report.precision[c] == pytest.approx(precision)
+        assert report.recall[c] == pytest.approx(recall)
+        assert report.f1[c] == pytest.approx(f1)
+        auprc = average_precision_by_hand(
+            (truth == c).tolist(), probabilities[:, c].tolist()
+        )
+        assert report.auprc[c] == pytest.approx(auprc)
+        assert report.support[c] == np.count_nonzero(truth == c)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_accuracies_equal_those_of_scikit_learn(seed):
+    truth, probabilities = some_predictions(seed)
+    predicted = probabilities.argmax(axis=1)
+    report = classwise_report(truth, probabilities)
+    assert report.accuracy == pytest.approx(accuracy_score(truth, predicted))
+    assert report.balanced_accuracy == pytest.approx(
+        balanced_accuracy_score(truth, predicted)
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_average_their_classes(seed):
+    truth, probabilities = some_predictions(seed)
+    report = classwise_report(truth, probabilities, minority=[3, 1])
+    assert report.minority == (1, 3)
+    groups = {"minority": (1, 3), "majority": (0, 2), "all": (0, 1, 2, 3)}
+    for group, classes in groups.items():
+        expected = {
+            measure: sum(getattr(report, measure)[c] for c in classes) / len(classes)
+            for measure in ("precision", "recall", "f1", "auprc")
+        }
+        assert report.average(group) == pytest.approx(expected)
+
+
+def test_all_forms_of_labels_give_the_same():
+    truth, probabilities = some_predictions(0)
+    expected = dataclasses.asdict(classwise_report(truth, probabilities))
+    for labels in (
+        truth[:, np.newaxis],
+        truth.astype("float32"),
+        np.eye(4)[truth],
+        truth.tolist(),
+    ):
+        report = dataclasses.asdict(classwise_report(labels, probabilities.tolist()))
+        for name, value in expected.items():
+            np.testing.assert_array_equal(report[name], value)
+
+
+def test_class_without_test_samples_is_left_out_of_averages():
+    # Class 2 has no samples; one sample of class 0 is taken for it.
+    probabilities = [[0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.2, 0.8, 0.0]]
+    report = classwise_report([0, 0, 1], probabilities, minority=[1, 2])
+    np.testing.assert_array_equal(report.support, [2, 1, 0])
+    np.testing.assert_array_equal(report.recall, [0.5, 1.0, np.nan])
+    assert report.precision[2] == 0
+    assert math.isnan(report.f1[2])
+    assert math.isnan(report.auprc[2])
+    assert report.balanced_accuracy == 0.75
+    assert report.accuracy == pytest.approx(2 / 3)
+    assert report.average("minority") == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "auprc": 1.0,
+    }
+
+
+def test_group_without_test_samples_averages_to_nan():
+    report = classwise_report([0, 0], PERFECT, minority=[1])
+    assert all(math.isnan(value) for value in report.average("minority").values())
+    assert "nan" in str(report)
+
+
+def test_class_that_is_never_predicted_has_precision_0():
+    report = classwise_report([0, 1], [[0.9, 0.1], [0.8, 0.2]])
+    assert report.precision.tolist() == [0.5, 0.0]
+    assert report.f1[1] == 0.0
+
+
+def test_report_is_frozen():
+    report = classwise_report([0, 1], PERFECT)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.minority = (1,)
+
+
+def test_table_shows_every_class_and_the_averages():
+    truth, probabilities = some_predictions(0, n_classes=11)
+    report = classwise_report(truth, probabilities, minority=(2, 10))
+    lines = str(report).splitlines()
+    assert lines[0].split() == [
+        *("class", "support", "precision", "recall", "F1", "AUPRC")
+    ]
+    names = [line.split()[0] for line in lines[1:-1]]
+    classes = ["0", "1", "2*", "3", "4", "5", "6", "7", "8", "9", "10*"]
+    assert names == [*classes, "minority", "majority", "all"]
+    assert lines[3].split()[1:] == [
+        str(report.support[2]),
+        *(f"{v[2]:.3f}" for v in (report.precision, report.recall, report.f1)),
+        f"{report.auprc[2]:.3f}",
+    ]
+    minority = report.average("minority").values()
+    assert lines[12].split()[2:] == [f"{value:.3f}" for value in minority]
+    n_minority = report.support[[2, 10]].sum()
+    n_all = report.support.sum()
+    assert [line.split()[1] for line in lines[12:15]] == [
+        *(str(n) for n in (n_minority, n_all - n_minority, n_all))
+    ]
+    assert len({len(line) for line in lines[:-1]}) == 1, "columns are not aligned"
+    assert f"balanced accuracy {report.balanced_accuracy:.3f}" in lines[-1]
+
+
+@pytest.mark.parametrize("minority", [None, (), []])
+def test_table_without_minority_has_only_all(minority):
+    report = classwise_report([0, 1], PERFECT, minority)
+    names = [line.split()[0] for line in str(report).splitlines()]
+    assert names == ["class", "0", "1", "all", "balanced"]
+
+
+def test_comparison_table_has_a_row_per_method():
+    reports = {
+        f"method {seed}": classwise_report(*some_predictions(seed), minority=[0])
+        for seed in range(2)
+    }
+    lines = comparison_table(reports).splitlines()
+    assert len(lines) == 4
+    assert lines[0].split() == ["balanced", "minority", "majority"]
+    assert lines[1].split() == ["method", "accuracy", *["P", "R", "F1", "AUPRC"] * 2]
+    for line, (name, report) in zip(lines[2:], reports.items(), strict=True):
+        assert line.startswith(name)
+        assert line.removeprefix(name).split() == [
+            f"{report.balanced_accuracy:.3f}",
+            *(f"{value:.3f}" for value in report.average("minority").values()),
+            *(f"{value:.3f}" for value in report.average("majority").values()),
+        ]
+    assert len({len(line) for line in lines[1:]}) == 1, "columns are not aligned"
+
+
+def test_comparison_table_needs_minority_classes():
+    report = classwise_report([0, 1], PERFECT)
+    with pytest.raises(ValueError, match="report of 'plain', which has no minority"):
+        comparison_table({"plain": report})
+    with pytest.raises(ValueError, match="at least one report"):
+        comparison_table({})
+
+
+def test_rows_may_miss_one_by_a_thousandth():
+    assert classwise_report([0, 1], np.array(PERFECT) * 1.0004).accuracy == 1
+    with pytest.raises(ValueError, match=r"softmax to logits.*sums to 1\.002"):
+        classwise_report([0, 1], np.array(PERFECT) * 1.002)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ([[2.0, -1.0], [0.5, 0.5]], "apply a softmax to logits"),
+        ([[0.2, 0.2], [0.5, 0.5]], "apply a softmax to logits"),
+        ([[np.nan, 1.0], [0.5, 0.5]], r"must be finite.*Received: 1 values"),
+        ([[np.inf, 1.0], [0.5, 0.5]], "must be finite"),
+        ([0.5, 0.5], r"shape \(n, C\).*Received: shape=\(2,\)"),
+        ([[1.0], [1.0]], r"shape \(n, C\)"),
+        (np.empty((0, 2)), r"shape \(n, C\)"),
+        ({"probabilities": PERFECT}, r'model.predict\(x\)\["probabilities"\]'),
+        ([*PERFECT, [0.5, 0.5]], "2 labels, 3 rows"),
+    ],
+)
+def test_wrong_probabilities_raise(probabilities, message):
+    with pytest.raises(ValueError, match=message):
+        classwise_report([0, 1], probabilities)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 2], "smaller than n_classes=2"), ([[0.9, 0.1], [0.1, 0.9]], "one-hot")],
+)
+def test_wrong_labels_raise(labels, message):
+    with pytest.raises(ValueError, match=message):
+        classwise_report(labels, PERFECT)
+
+
+@pytest.mark.parametrize("minority", [[2], [-1], [0, 1], [0.0], [[0]], ["0"]])
+def test_wrong_minority_raises(minority):
+    with pytest.raises(ValueError, match="minority must be indices of some"):
+        classwise_report([0, 1], PERFECT, minority)
+
+
+def test_wrong_group_raises():
+    report = classwise_report([0, 1], PERFECT)
+    with pytest.raises(ValueError, match=r"Received: group='rare'\."):
+        report.average("rare")
+    with pytest.raises(ValueError, match="made without minority classes"):
+        report.average("majority")
