@@ -16,6 +16,7 @@ from keras_dos.evaluation import (  # noqa: E402
     classwise_report,
     comparison_table,
 )
+from keras_dos.export import export_servable  # noqa: E402
 from keras_dos.imbalance import (  # noqa: E402
     class_counts,
     make_imbalanced,
@@ -33,6 +34,7 @@ __all__ = [
     "class_counts",
     "classwise_report",
     "comparison_table",
+    "export_servable",
     "losses",
     "make_imbalanced",
     "minority_classes",

@@ -20,7 +20,13 @@ from keras_dos.class_parameters import (
 )
 from keras_dos.imbalance import class_counts
 from keras_dos.objective import MicroClusterObjective
-from keras_dos.overloading import Round, overload, plain_epoch
+from keras_dos.overloading import (
+    Quadruplets,
+    Round,
+    overload,
+    plain_epoch,
+    without_neighbors,
+)
 from keras_dos.pipeline import QuadrupletPipeline
 from keras_dos.search import NeighborSearch, get_search
 from keras_dos.training_data import TrainingData
@@ -35,10 +41,10 @@ EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 class OverloadingCallback(keras.callbacks.Callback):
     """Turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
 
-    The first epochs train on the original samples with the plain loss (line 5). Each
-    epoch after them is a round: the callback embeds the training set, finds the
-    in-class neighbors N(x) of every sample, draws new weights w, and `fit` trains on
-    the over-sampled quadruplets (x, y, N(x), w) with eqs. (8)-(10).
+    The first epochs warm up with the plain loss, eq. (2). Each epoch after them is a
+    round: the callback embeds the training set, finds the in-class neighbors N(x) of
+    every sample, draws new weights w, and `fit` trains on the over-sampled quadruplets
+    (x, y, N(x), w) with eqs. (8)-(10).
 
     The logs get `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g), `refresh_time`
     (seconds that the overloading before this epoch took), `minority_variance` and
@@ -54,10 +60,11 @@ class OverloadingCallback(keras.callbacks.Callback):
             k=0 it is plain over-sampling. A class with n_c <= k samples uses the
             n_c − 1 neighbors that it has. Defaults to 5.
         r: Over-sampling size r, quadruplets per sample: "balance" for 1/R of each
-            class, the largest class count over its own (eq. 11); a number for the
-            minority classes, the others keeping 1; one number per class; or a mapping
-            (absent classes have 1). A fraction is filled with samples drawn anew each
-            round. Defaults to "balance".
+            class, the largest class count over its own (eq. 11); "moderate" for the
+            same, but 3 at most, which leaves the rest to `prior_adjustment`; a number
+            for the minority classes, the others keeping 1; one number per class; or a
+            mapping (absent classes have 1). A fraction is filled with samples drawn
+            anew each round. Defaults to "moderate".
         minority: The minority classes. Defaults to None: those with fewer than half as
             many samples as the largest class.
         k_majority: k of the other classes, if `k` is one int; 0 is the paper's k_mjr.
@@ -74,8 +81,10 @@ class OverloadingCallback(keras.callbacks.Callback):
         embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.3 for
             the scale-free form, 1 for the literal one.
         prior_adjustment: Exponent τ of the class frequencies in Z', by which H of
-            eq. (9) is adjusted; 1 is logit adjustment. It acts where r leaves the
-            classes unequal. Defaults to 0: not adjusted.
+            eq. (9) is adjusted in the rounds; 1 is logit adjustment, after which the
+            probabilities are those of equally frequent classes, 0 is the paper's H. It
+            matters where r leaves the classes unequal. Defaults to None: 1, but 0 with
+            k = 0 for all classes, which stays plain cross-entropy.
         seed: Seed of shuffling, of w and of fractional r. Defaults to 0.
 
     Raises:
@@ -102,7 +111,7 @@ class OverloadingCallback(keras.callbacks.Callback):
     def __init__(
         self,
         k: ClassWiseInt = 5,
-        r: ClassWiseRate = "balance",
+        r: ClassWiseRate = "moderate",
         *,
         minority: Sequence[int] | None = None,
         k_majority: int | None = None,
@@ -111,7 +120,7 @@ class OverloadingCallback(keras.callbacks.Callback):
         neighbor_search: str | NeighborSearch = "auto",
         loss_form: Literal["scale_free", "literal"] = "scale_free",
         embedding_weight: float | None = None,
-        prior_adjustment: float = 0.0,
+        prior_adjustment: float | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -129,7 +138,8 @@ class OverloadingCallback(keras.callbacks.Callback):
         if embedding_weight is None:
             embedding_weight = EMBEDDING_WEIGHTS[loss_form]
         _check_non_negative("embedding_weight", embedding_weight)
-        _check_non_negative("prior_adjustment", prior_adjustment)
+        if prior_adjustment is not None:
+            _check_non_negative("prior_adjustment", prior_adjustment)
         self.k = k
         self.r = r
         self.minority = minority
@@ -167,20 +177,12 @@ class OverloadingCallback(keras.callbacks.Callback):
             minority=self.minority,
             k_majority=self.k_majority,
         )
-        present = parameters.prior[parameters.prior > 0]
-        if self.prior_adjustment and present.max() - present.min() < 1e-3:
-            warnings.warn(
-                "`prior_adjustment` has no effect here: r gives every class the same "
-                "share of the training set. Use a smaller r, or leave it out. "
-                f"Received: prior_adjustment={self.prior_adjustment}, r={self.r!r}.",
-                stacklevel=3,
-            )
         objective = MicroClusterObjective(
             model.loss,
             embedding_weight=self.embedding_weight,
             scale_free=self.loss_form == "scale_free",
             prior=parameters.prior,
-            tau=self.prior_adjustment,
+            tau=self._tau(parameters),
         )
         pipeline = QuadrupletPipeline(
             data,
@@ -217,17 +219,17 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Give the pipeline what this epoch trains on."""
         training = self._training
-        first_round = training.warmup
         training.refresh_time = 0.0
-        if epoch < first_round:  # Line 5: STL(X).
-            training.pipeline.assign_plain(self._plain_samples(epoch))
-            return
-        due = (epoch - first_round) % self.refresh_every == 0
-        if due or training.round is None:  # A resumed training may start between.
-            training.round = self._overload(epoch)  # Lines 7-21.
-        quadruplets = training.round.quadruplets
-        order = self._order(len(quadruplets), _ROUND_ORDER, epoch)
+        if epoch < training.warmup:
+            quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
+        else:
+            due = (epoch - training.warmup) % self.refresh_every == 0
+            if due or training.round is None:  # A resumed training may start between.
+                training.round = self._overload(epoch)  # Lines 7-21.
+            quadruplets = training.round.quadruplets
+        order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         training.pipeline.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
+        training.objective.adjusted.assign(epoch >= training.warmup)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""
@@ -251,6 +253,22 @@ class OverloadingCallback(keras.callbacks.Callback):
         assert self._state is not None, "on_train_begin has checked this"
         return self._state
 
+    def _tau(self, parameters: ClassParameters) -> float:
+        if self.prior_adjustment is not None:
+            return self.prior_adjustment
+        return 1.0 if parameters.slots else 0.0
+
+    def _warm_up(self, epoch: int) -> Quadruplets:
+        training = self._training
+        m = len(training.data)
+        samples = plain_epoch(
+            m,
+            training.parameters.n_quadruplets,
+            epoch,
+            lambda i: self._order(m, _PASS_ORDER, i),
+        )
+        return without_neighbors(samples, training.model.embedder.output_shape[-1])
+
     def _overload(self, epoch: int) -> Round:
         training = self._training
         started = time.perf_counter()
@@ -259,7 +277,7 @@ class OverloadingCallback(keras.callbacks.Callback):
             training.data.classes,
             training.parameters,
             training.search,
-            np.random.default_rng([self.seed, _ROUND, epoch]),
+            self._rng(_ROUND, epoch),
         )
         if training.parameters.slots and not overloaded.unit:
             warnings.warn(
@@ -295,24 +313,17 @@ class OverloadingCallback(keras.callbacks.Callback):
             )
         return embeddings
 
-    def _plain_samples(self, epoch: int) -> NDArray[np.int64]:
-        training = self._training
-        m = len(training.data)
-        return plain_epoch(
-            m,
-            training.parameters.n_quadruplets,
-            epoch,
-            lambda i: self._order(m, _PLAIN_ORDER, i),
-        )
-
     def _order(self, size: int, stream: int, index: int) -> NDArray[np.int64]:
         if not self._training.shuffle:
             return np.arange(size)
-        return np.random.default_rng([self.seed, stream, index]).permutation(size)
+        return self._rng(stream, index).permutation(size)
+
+    def _rng(self, stream: int, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, stream, index])
 
 
 # Streams of randomness under one seed.
-_ROUND, _ROUND_ORDER, _PLAIN_ORDER = range(3)
+_ROUND, _EPOCH_ORDER, _PASS_ORDER = range(3)
 
 
 class _Training:

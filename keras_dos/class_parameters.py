@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from keras_dos.imbalance import minority_classes
 
+# The largest r of "moderate": beyond it the few samples of a rare class repeat so often
+# that they are learned by heart, and the prior-adjusted loss does better.
+MODERATE_R = 3.0
+
 ClassWiseInt: TypeAlias = int | Sequence[int] | Mapping[int, int]
 ClassWiseRate: TypeAlias = str | float | Sequence[float] | Mapping[int, float]
 
@@ -69,9 +73,11 @@ def resolve_class_parameters(
         k: One k for all classes (majority classes take `k_majority` if it is given),
             one per class, or a mapping from class to k in which absent classes have 0.
         r: "balance" for the largest count over the class's own (1/R per class, eq. 11),
+            "moderate" for the same, but MODERATE_R at most,
             a number for the minority classes (the others keep 1), one number per class,
             or a mapping from class to r in which absent classes have 1.
-        minority: The minority classes; None finds them by `minority_classes`.
+        minority: The minority classes, each once; None finds them by
+            `minority_classes`.
         k_majority: k of the other classes, if k is one int. Defaults to None: the same.
 
     Returns:
@@ -102,9 +108,19 @@ def _check_minority(
 ) -> tuple[int, ...]:
     if minority is None:
         return minority_classes(counts)
+    if np.ndim(minority) != 1:  # Of an iterator too, which could be read only once.
+        raise TypeError(
+            "`minority` must be a list of classes, such as [3], or None to find them. "
+            f"Received: minority={minority!r}."
+        )
     for j in minority:
         _check_class("minority", j, counts)
     found = tuple(sorted({int(j) for j in minority}))
+    if len(found) != len(minority):
+        raise ValueError(
+            "`minority` must name different classes. "
+            f"Received: minority={tuple(minority)}."
+        )
     if len(found) == np.count_nonzero(counts):
         raise ValueError(
             "`minority` must leave at least one class to the majority. "
@@ -126,10 +142,11 @@ def _resolve_k(
         if not minority and k != rest:
             raise ValueError(
                 "`k` would have no effect: beside `k_majority` it is the k of the "
-                "minority classes, and no class has fewer than half as many samples as "
-                "the largest. Name the minority classes with `minority`, or leave "
-                f"`k_majority` out. Received: k={k}, k_majority={k_majority}, class "
-                f"counts {counts.tolist()}."
+                "minority classes, and there are none (without `minority` they are "
+                "those with fewer than half as many samples as the largest class). "
+                "Name the minority classes with `minority`, or leave `k_majority` out. "
+                f"Received: k={k}, k_majority={k_majority}, class counts "
+                f"{counts.tolist()}."
             )
     else:
         values = _per_class("k", k, counts, absent=0).astype(np.int64)
@@ -149,19 +166,28 @@ def _resolve_r(
 ) -> NDArray[np.float64]:
     if isinstance(r, str):
         balanced: NDArray[np.float64] = counts.max() / np.maximum(counts, 1)
-        return balanced
+        return np.minimum(balanced, MODERATE_R) if r == "moderate" else balanced
     if isinstance(r, int | float | np.number):
         if not minority and r != 1:
             raise ValueError(
                 "`r` would have no effect: a number over-samples the minority classes, "
-                "and no class has fewer than half as many samples as the largest. "
+                "and there are none (without `minority` they are those with fewer than "
+                "half as many samples as the largest class). "
                 "Name the minority classes with `minority`, or give r per class. "
                 f"Received: r={r}, class counts {counts.tolist()}."
             )
         values = np.ones(len(counts))
         values[list(minority)] = r
         return values
-    return _per_class("r", r, counts, absent=1)
+    values = _per_class("r", r, counts, absent=1)
+    empty = np.flatnonzero((counts == 0) & (values != 1)).tolist()
+    if empty:
+        raise ValueError(
+            f"`r` over-samples classes that have no training sample: {empty}. Give 1 "
+            "for them (a mapping leaves them out: r={0: 2.0, 1: 2.0}). "
+            f"Received: r={r}, class counts {counts.tolist()}."
+        )
+    return values
 
 
 def _per_class(
@@ -206,14 +232,20 @@ def check_k(k: Any, k_majority: Any) -> None:
             "`k` must be an int, one int per class, or a mapping from class to int. "
             f"Received: k={k!r}."
         )
+    if not values:
+        raise ValueError(f"`k` names no class; k=0 overloads none. Received: k={k!r}.")
     if any(v < 0 for v in values):
         raise ValueError(f"`k` must not be negative. Received: k={k!r}.")
     if k_majority is None:
         return
-    if not _is_int(k_majority) or k_majority < 0:
+    if not _is_int(k_majority):
+        raise TypeError(
+            "`k_majority` must be an int, or None for the same k as the minority "
+            f"classes. Received: k_majority={k_majority!r}."
+        )
+    if k_majority < 0:
         raise ValueError(
-            "`k_majority` must be a non-negative int, or None for the same k as the "
-            f"minority classes. Received: k_majority={k_majority!r}."
+            f"`k_majority` must not be negative. Received: k_majority={k_majority!r}."
         )
     if not _is_int(k):
         raise ValueError(
@@ -224,16 +256,24 @@ def check_k(k: Any, k_majority: Any) -> None:
 
 def check_r(r: Any) -> None:
     """Raise unless `r` is of the right type and range."""
-    if r == "balance":
+    if isinstance(r, str) and r in (
+        "balance",
+        "moderate",
+    ):  # An array would compare by element.
         return
     values = _listed(r)
     if values is None or not all(
-        isinstance(v, int | float | np.number) and not isinstance(v, bool)
+        isinstance(v, int | float | np.integer | np.floating)
+        and not isinstance(v, bool)
         for v in values
     ):
         raise TypeError(
-            '`r` must be "balance", a number, one number per class, or a mapping from '
-            f"class to number. Received: r={r!r}."
+            '`r` must be "balance", "moderate", a number, one number per class, or a '
+            f"mapping from class to number. Received: r={r!r}."
+        )
+    if not values:
+        raise ValueError(
+            f"`r` names no class; r=1 over-samples none. Received: r={r!r}."
         )
     if not all(np.isfinite(float(v)) and v > 0 for v in values):
         raise ValueError(f"`r` must be positive and finite. Received: r={r!r}.")
@@ -241,7 +281,7 @@ def check_r(r: Any) -> None:
 
 def _listed(value: Any) -> list[Any] | None:
     """Return the numbers in an argument that may be one or many, None if neither."""
-    if isinstance(value, str):
+    if isinstance(value, str | bytes):
         return None
     if isinstance(value, Mapping):
         return list(value.values())

@@ -12,6 +12,7 @@ form (3)-(5), with them the weighted form (8)-(10).
 
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
 
 Tensor = Any  # A TensorFlow tensor or anything that converts to one.
@@ -88,7 +89,8 @@ def slot_weights(
     terms = _weighted(distances, weights)
     if mask is not None:
         terms = ops.where(mask, terms, float("inf"))
-    return ops.softmax(-terms, axis=-1)
+    # Not ops.softmax, which warns of one slot: plain training, and right.
+    return tf.nn.softmax(-terms, axis=-1)
 
 
 def classification_loss(
@@ -118,7 +120,9 @@ def classification_loss(
     return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
 
 
-def prior_adjusted(probabilities: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
+def prior_adjusted(
+    probabilities: Tensor, prior: Tensor, tau: Tensor | float = 1.0
+) -> Tensor:
     """Return probabilities reweighted by the class prior of the training set.
 
     p'_j ∝ p_j π_j^τ. A cross-entropy taken on p' leaves p itself free of the prior:

@@ -95,9 +95,12 @@ class DOSModel(keras.Model):
             )
         sequential = isinstance(classifier, keras.Sequential)
         inputs = classifier.inputs[0] if sequential else classifier.input
+        probabilities = classifier.outputs[0]
         outputs = {
-            "embedding": classifier.get_layer(embedding).output,
-            "probabilities": classifier.outputs[0],
+            "embedding": _output_on_the_way(
+                classifier.get_layer(embedding), probabilities
+            ),
+            "probabilities": probabilities,
         }
         return cls(inputs, outputs, name=name)
 
@@ -330,6 +333,26 @@ def apply_to_slots(head: keras.Model, slots: Any) -> Any:
     probabilities = head(ops.reshape(slots, (-1, d)), training=True)
     n = probabilities.shape[-1]
     return ops.cast(ops.reshape(probabilities, (b, s, n)), "float32")
+
+
+def _output_on_the_way(layer: keras.Layer, tensor: Any) -> Any:
+    """Return the output of a layer from which a symbolic tensor was computed.
+
+    `layer.output` will not do: of a nested model it is a tensor of the inner graph.
+    """
+    pending, seen = [tensor], set()
+    while pending:
+        tensor = pending.pop()
+        operation, node_index, _ = tensor._keras_history
+        if operation is layer:
+            return tensor
+        if tensor not in seen:
+            seen.add(tensor)
+            pending.extend(operation._inbound_nodes[node_index].input_tensors)
+    raise ValueError(
+        "`embedding` must name a layer that the output of the classifier is computed "
+        f"from. Received: embedding={layer.name!r}."
+    )
 
 
 def _check_outputs(model: keras.Model) -> None:

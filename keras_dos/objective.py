@@ -26,6 +26,7 @@ class MicroClusterObjective:
         tau: Exponent of the prior; 0 leaves H as it is.
 
     Attributes:
+        adjusted: Whether H is adjusted now; a variable, False until set.
         unit: The squared distance that counts as 1 in the scale-free form; a variable
             that each refresh sets.
     """
@@ -45,6 +46,7 @@ class MicroClusterObjective:
         self._scale_free = scale_free
         self._prior = prior
         self._tau = tau
+        self.adjusted = tf.Variable(False, trainable=False)
         self.unit = tf.Variable(1.0, trainable=False)
         self._trackers = {
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
@@ -108,7 +110,8 @@ class MicroClusterObjective:
         """Return H(g(v), y) of each slot, shape (b, s)."""
         b, s, n = ops.shape(probabilities)
         if self._tau:
-            probabilities = losses.prior_adjusted(probabilities, self._prior, self._tau)
+            tau = self._tau * ops.cast(self.adjusted, "float32")
+            probabilities = losses.prior_adjusted(probabilities, self._prior, tau)
         labels = ops.repeat(y, s, axis=0)
         values = self._loss(labels, ops.reshape(probabilities, (-1, n)))
         if len(values.shape) != 1:

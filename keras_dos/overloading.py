@@ -2,7 +2,7 @@
 
 | lines of Algorithm 1 | here |
 |---|---|
-| 5 (STL) | `plain_epoch` feeds it, `OverloadingCallback` runs it |
+| 5 (STL) | `plain_epoch`: the warm-up epochs of `fit` |
 | 6 (for t = 1..T) | the epochs of `fit`: `OverloadingCallback.on_epoch_begin` |
 | 7-9 (v_i = f(x_i)) | `overload`, with the `embed` it is given |
 | 10-21 (N(x), w, Z) | `overload` |
@@ -272,6 +272,28 @@ def draw_copies(
     chosen = rng.choice(n, rest, replace=False)
     samples = np.concatenate([np.tile(np.arange(n), full), chosen])
     return np.arange(size) // n, samples
+
+
+def without_neighbors(samples: NDArray[np.int64], d: int) -> Quadruplets:
+    """Return samples as quadruplets of plain training: k = 0, w = (1).
+
+    Args:
+        samples: Sample ids, shape (z,), int64.
+        d: Size of the embedding.
+
+    Returns:
+        Quadruplets whose N(x) holds f(x) alone.
+
+    Example:
+        >>> without_neighbors(np.array([3, 1]), d=2).weights.tolist()
+        [[1.0], [1.0]]
+    """
+    return Quadruplets(
+        samples,
+        neighbors=np.zeros((len(samples), 0), np.int64),
+        weights=np.ones((len(samples), 1), np.float32),
+        table=np.zeros((0, d), np.float32),
+    )
 
 
 def plain_epoch(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_dos.overloading import Quadruplets
@@ -24,7 +23,6 @@ class QuadrupletPipeline:
     def __init__(self, data: TrainingData, n_quadruplets: int, d: int) -> None:
         self._data = data
         self._n_quadruplets = n_quadruplets
-        self._d = d
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
             self._samples = _variable(tf.int64, [None], n_quadruplets)
@@ -38,18 +36,6 @@ class QuadrupletPipeline:
         self._neighbors.assign(quadruplets.neighbors)
         self._weights.assign(quadruplets.weights)
         self._table.assign(quadruplets.table)
-
-    def assign_plain(self, samples: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        """Set samples without neighbors: the quadruplets of single-task training."""
-        n = len(samples)
-        self.assign(
-            Quadruplets(
-                samples,
-                np.zeros((n, 0), np.int64),
-                np.ones((n, 1), np.float32),
-                np.zeros((0, self._d), np.float32),
-            )
-        )
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""

@@ -5,7 +5,6 @@ that shuffles or augments yields other rows in another order at each pass, and i
 in one pass would be wrong in the next. Hence one pass, whose rows are kept.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,42 +91,46 @@ def read_training_data(
                 )
         x, y, sample_weight, batch_size = _read_dataset(x)
     else:
+        batch_size = _checked_batch_size(batch_size)
         x, y, sample_weight = _read_arrays(x, y, sample_weight)
     classes = _classes(y, n_classes)
-    sizes = {len(t) for t in tf.nest.flatten((x, y, sample_weight)) if t is not None}
-    if len(sizes) != 1:
+    if sample_weight is not None and (
+        sample_weight.shape.rank != 1 or not _is_real(sample_weight.dtype)
+    ):
         raise ValueError(
-            "`x`, `y` and `sample_weight` must have the same number of samples. "
-            f"Received: {sorted(sizes)}."
+            "`sample_weight` must have one number per sample, shape (m,). Received: "
+            f"shape {tuple(sample_weight.shape)}, dtype {sample_weight.dtype.name}."
         )
-    if sample_weight is not None and sample_weight.shape.rank != 1:
-        raise ValueError(
-            "`sample_weight` must have one weight per sample, shape (m,). "
-            f"Received: shape {tuple(sample_weight.shape)}."
-        )
-    return TrainingData(x, y, sample_weight, classes, batch_size or 32)
+    return TrainingData(x, y, sample_weight, classes, batch_size)
 
 
 def split_validation(arrays: Any, validation_split: float) -> tuple[Any, Any]:
     """Split (x, y, sample_weight) into training and validation, as Keras does.
 
     Args:
-        arrays: A nested structure of arrays with the samples on the first axis.
+        arrays: x, y and sample_weight, with the samples on the first axis.
         validation_split: The share, in (0, 1), taken from the end for validation.
 
     Returns:
         The arrays for training and those for validation.
 
     Raises:
+        TypeError: If these are no arrays.
         ValueError: If the arrays cannot be split.
     """
-    if isinstance(arrays[0], tf.data.Dataset):
+    x, y, sample_weight = arrays
+    if isinstance(x, tf.data.Dataset):
         raise ValueError(
             "`validation_split` goes with arrays. Give a dataset's validation part as "
             f"`validation_data`. Received: validation_split={validation_split}."
         )
-    m = len(tf.nest.flatten(arrays[0])[0])
-    split_at = int(m * (1 - validation_split))
+    _check_arrays(x, y)
+    y, sample_weight = (
+        np.asarray(t) if isinstance(t, list | tuple) else t for t in (y, sample_weight)
+    )
+    arrays = (x, y, sample_weight)
+    m = _n_samples(*arrays)
+    split_at = int(m * (1 - validation_split)) if 0 < validation_split < 1 else 0
     if not 0 < split_at < m:
         raise ValueError(
             "`validation_split` must leave samples for training and for validation. "
@@ -147,10 +150,9 @@ def _classes(y: tf.Tensor, n_classes: int) -> NDArray[np.int64]:
         raise ValueError(f"The labels `y` do not fit the head: {error}") from error
 
 
-def _read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    if isinstance(x, (tf.distribute.DistributedDataset, keras.utils.PyDataset)) or (
-        isinstance(x, Iterator) or hasattr(x, "__next__")
-    ):
+def _check_arrays(x: Any, y: Any) -> None:
+    streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
+    if isinstance(x, streams) or hasattr(x, "__next__"):
         raise TypeError(
             "OverloadingCallback reads the training data once and looks up each "
             "sample again by its id. Pass arrays or a finite, batched tf.data.Dataset "
@@ -159,29 +161,58 @@ def _read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
         )
     if y is None:
         raise ValueError("`y` is missing: arrays need labels. Received: y=None.")
+
+
+def _read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    _check_arrays(x, y)
     with tf.device("CPU:0"):
-        x = tf.nest.map_structure(_tensor, x)
-        y = _tensor(y)
+        # A list of inputs would be one tensor to tf.data.
+        x = tf.nest.map_structure(
+            lambda t: _tensor("x", t), keras.tree.lists_to_tuples(x)
+        )
+        y = _tensor("y", y)
         if sample_weight is not None:
-            sample_weight = _tensor(sample_weight)
+            sample_weight = _tensor("sample_weight", sample_weight)
+    _n_samples(x, y, sample_weight)
     return x, y, sample_weight
 
 
-def _tensor(value: Any) -> tf.Tensor:
+def _tensor(name: str, value: Any) -> tf.Tensor:
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise TypeError(
-            "Inputs must be dense: use .to_tensor() on ragged and tf.sparse.to_dense "
-            f"on sparse tensors. Received: {type(value).__name__}."
+            f"`{name}` must be dense: use .to_tensor() on ragged and "
+            "tf.sparse.to_dense on sparse tensors. "
+            f"Received: {type(value).__name__}."
         )
-    tensor = value.numpy() if tf.is_tensor(value) else np.asarray(value)
-    if len(tensor.shape) == 0:
+    try:
+        array = value.numpy() if tf.is_tensor(value) else np.asarray(value)
+        if array.dtype == np.float64:
+            array = array.astype(keras.config.floatx())  # As Keras does with arrays.
+        return tf.convert_to_tensor(array)
+    except ValueError as error:
+        raise TypeError(
+            f"`{name}` must be an array of numbers or strings. "
+            f"Received: {type(value).__name__}: {error}"
+        ) from error
+
+
+def _n_samples(x: Any, y: Any, sample_weight: Any) -> int:
+    """Return the number of samples, if it is the same everywhere."""
+    arrays = (x, y) if sample_weight is None else (x, y, sample_weight)
+    shapes = [tuple(np.shape(t)) for t in tf.nest.flatten(arrays)]
+    if not all(shapes):
+        raise TypeError(
+            "`x`, `y` and `sample_weight` must be arrays with the samples on the first "
+            "axis (`x` may be a structure of them; np.asarray makes an array of a list "
+            f"of numbers). Received: shapes {shapes[:5]}."
+        )
+    sizes = {shape[0] for shape in shapes}
+    if len(sizes) != 1:
         raise ValueError(
-            "`x` and `y` must be arrays with the samples on the first axis. "
-            f"Received: {value!r}."
+            "`x`, `y` and `sample_weight` must have the same number of samples. "
+            f"Received: {sorted(sizes)}."
         )
-    if tensor.dtype == np.float64:
-        tensor = tensor.astype(keras.config.floatx())  # As Keras does with arrays.
-    return tf.convert_to_tensor(tensor)
+    return int(sizes.pop())
 
 
 def _read_dataset(dataset: tf.data.Dataset) -> tuple[Any, Any, Any, int]:
@@ -197,22 +228,24 @@ def _read_dataset(dataset: tf.data.Dataset) -> tuple[Any, Any, Any, int]:
             "`x` must be a dataset of (x, y) or (x, y, sample_weight). "
             f"Received: element_spec={spec}."
         )
-    for leaf in tf.nest.flatten(spec):
-        if not isinstance(leaf, tf.TensorSpec):
-            raise TypeError(
-                "Inputs must be dense: map .to_tensor() over ragged and "
-                "tf.sparse.to_dense over sparse tensors. "
-                f"Received: element_spec={spec}."
-            )
-        if leaf.shape.rank == 0:
-            raise ValueError(
-                "`x` must be a batched dataset: add .batch(batch_size). "
-                f"Received: element_spec={spec}."
-            )
+    if not all(isinstance(leaf, tf.TensorSpec) for leaf in tf.nest.flatten(spec)):
+        raise TypeError(
+            "`x` must be a dataset of dense tensors: map .to_tensor() over ragged and "
+            "tf.sparse.to_dense over sparse ones, and leave out a part that is None. "
+            f"Received: element_spec={spec}."
+        )
+    if not all(isinstance(part, tf.TensorSpec) for part in spec[1:]):
+        raise TypeError(
+            "`x` must be a dataset whose labels, and sample weights, are one tensor. "
+            f"Received: element_spec={spec}."
+        )
+    _check_batched([leaf.shape for leaf in tf.nest.flatten(spec)])
     batches = list(dataset)
     if not batches:
         raise ValueError("`x` is an empty dataset. Received: 0 batches.")
-    batch_size = max(int(tf.shape(tf.nest.flatten(b)[0])[0]) for b in batches)
+    for batch in batches:
+        _check_batched([leaf.shape for leaf in tf.nest.flatten(batch)])
+    batch_size = max(int(y.shape[0]) for _, y, *_ in batches)
     with tf.device("CPU:0"):
         try:
             joined = tf.nest.map_structure(lambda *t: tf.concat(t, 0), *batches)
@@ -223,6 +256,33 @@ def _read_dataset(dataset: tf.data.Dataset) -> tuple[Any, Any, Any, int]:
             ) from error
     x, y, *rest = joined
     return x, y, rest[0] if rest else None, batch_size
+
+
+def _check_batched(shapes: list[tf.TensorShape]) -> None:
+    """Raise unless shapes of a dataset's parts agree in a first axis."""
+    sizes = {s[0] for s in shapes if s.rank} - {None}
+    if len(sizes) > 1 or any(s.rank == 0 for s in shapes):
+        raise ValueError(
+            "`x` must be a batched dataset, every element so many inputs and as many "
+            "labels: add .batch(batch_size). "
+            f"Received: an element of shapes {[str(s) for s in shapes]}."
+        )
+
+
+def _checked_batch_size(batch_size: Any) -> int:
+    if batch_size is None:
+        return 32
+    integer = isinstance(batch_size, int | np.integer)
+    if not integer or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be a positive int, or None for 32. "
+            f"Received: batch_size={batch_size!r}."
+        )
+    return int(batch_size)
+
+
+def _is_real(dtype: tf.DType) -> bool:
+    return bool(dtype.is_floating or dtype.is_integer or dtype.is_bool)
 
 
 def _shown(value: Any) -> str:

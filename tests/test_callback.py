@@ -1,0 +1,332 @@
+"""OverloadingCallback among the other callbacks of one `fit`."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from toy import blobs, compiled, identity_network, largest_difference, network
+
+from keras_dos import DOSModel, OverloadingCallback
+
+
+def fit(model, callback=None, others=(), epochs=6, **kwargs):
+    x, y = blobs()
+    callback = callback or OverloadingCallback(k=3)
+    return model.fit(
+        x, y, epochs=epochs, verbose=0, callbacks=[*others, callback], **kwargs
+    )
+
+
+def test_one_fit_has_one_history_with_the_same_keys_in_every_epoch():
+    history = fit(compiled(network()), validation_split=0.2)
+    assert set(history.history) == {
+        "accuracy",
+        "classification_loss",
+        "embedding_loss",
+        "loss",
+        "majority_variance",
+        "minority_variance",
+        "refresh_time",
+        "val_accuracy",
+        "val_loss",
+    }
+    assert {len(values) for values in history.history.values()} == {6}
+    assert history.epoch == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "first_round"), [(6, None, 4), (10, None, 6), (6, 2, 2)]
+)
+def test_rounds_follow_the_warm_up(epochs, warmup, first_round):
+    callback = OverloadingCallback(k=3, warmup_epochs=warmup)
+    history = fit(compiled(network()), callback, epochs=epochs).history
+    for name in ("embedding_loss", "refresh_time"):
+        np.testing.assert_array_equal(history[name][:first_round], 0)
+        assert min(history[name][first_round:]) > 0
+    measured = np.isfinite(history["minority_variance"])
+    assert measured.tolist() == [e >= first_round for e in range(epochs)]
+
+
+def test_one_epoch_is_one_round():
+    history = fit(compiled(network()), epochs=1).history
+    assert history["embedding_loss"][0] > 0
+
+
+def test_refreshing_every_third_epoch():
+    callback = OverloadingCallback(k=3, warmup_epochs=1, refresh_every=3)
+    history = fit(compiled(network()), callback, epochs=8).history
+    refreshed = np.array(history["refresh_time"]) > 0
+    assert refreshed.tolist() == [e in (1, 4, 7) for e in range(8)]
+
+
+def test_the_variances_are_those_of_the_embeddings():
+    x, y = blobs()
+    history = fit(compiled(identity_network()), epochs=1).history
+
+    def variance(j):
+        members = x[y == j].astype("float64")
+        return np.mean([np.sum((v - members.mean(0)) ** 2) for v in members])
+
+    np.testing.assert_allclose(history["minority_variance"], variance(2), rtol=1e-5)
+    np.testing.assert_allclose(
+        history["majority_variance"], (variance(0) + variance(1)) / 2, rtol=1e-5
+    )
+
+
+def test_rounds_shrink_the_variance():
+    callback = OverloadingCallback(warmup_epochs=10, embedding_weight=0.3)
+    history = fit(compiled(network()), callback, epochs=20).history
+    for name in ("minority_variance", "majority_variance"):
+        assert history[name][-1] < 0.8 * history[name][10]
+
+
+def test_an_epoch_is_one_pass_over_the_over_sampled_set():
+    steps = []
+    counter = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda e, logs: steps.append(0),
+        on_train_batch_end=lambda b, logs: steps.__setitem__(-1, steps[-1] + 1),
+    )
+    fit(compiled(network()), OverloadingCallback(k=3), [counter], batch_size=16)
+    assert steps == [7] * 6  # 40 + 40 + 3 * 8 samples.
+
+
+def test_other_callbacks_see_the_logs_wherever_they_stand(tmp_path):
+    logger = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.keras",
+        monitor="minority_variance",
+        mode="min",
+        save_best_only=True,
+    )
+    board = keras.callbacks.TensorBoard(tmp_path / "board")
+    schedule = keras.callbacks.LearningRateScheduler(lambda e: 0.1 / (e + 1))
+    model = compiled(network())
+    history = fit(model, others=[logger, checkpoint, board, schedule]).history
+    with open(tmp_path / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("embedding_loss", "refresh_time", "majority_variance"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in rows], history[name], rtol=1e-6
+        )
+    assert keras.models.load_model(tmp_path / "best.keras").built
+    assert list(tmp_path.glob("board/train/*"))
+    np.testing.assert_allclose(
+        history["learning_rate"], [0.1 / (e + 1) for e in range(6)]
+    )
+
+
+def test_early_stopping_after_the_rounds_began():
+    # Stops at the first epoch that does not lower the accuracy.
+    stop = keras.callbacks.EarlyStopping(
+        monitor="accuracy", patience=0, mode="min", start_from_epoch=6
+    )
+    history = fit(compiled(network()), others=[stop], epochs=9).history
+    assert len(history["loss"]) == 8
+
+
+def test_early_stopping_before_the_first_round_is_told():
+    stop = keras.callbacks.EarlyStopping(monitor="loss", patience=0, mode="max")
+    with pytest.warns(UserWarning, match=r"before the first round.*epoch 7.*=6"):
+        fit(compiled(network()), others=[stop], epochs=9)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 3, 5])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    tmp_path, interrupted_at, order
+):
+    def callbacks(*more):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        own = OverloadingCallback(k=3, r=2.5, warmup_epochs=3)
+        both = [backup, own] if order == "before" else [own, backup]
+        return [*both, *more]
+
+    x, y = blobs()
+    settings = {"epochs": 7, "verbose": 0}
+
+    def new_model(seed=0):
+        return compiled(network(seed=seed), optimizer=keras.optimizers.SGD(0.05, 0.9))
+
+    straight = new_model()
+    straight.fit(x, y, callbacks=callbacks()[:2], **settings)
+    with pytest.raises(InterruptedError):
+        new_model().fit(
+            x, y, callbacks=callbacks(Interrupt(interrupted_at)), **settings
+        )
+    resumed = new_model(seed=5)
+    history = resumed.fit(x, y, callbacks=callbacks(), **settings)
+    assert history.epoch == list(range(interrupted_at, 7))
+    assert largest_difference(straight.get_weights(), resumed.get_weights()) == 0
+
+
+def test_initial_epoch_keeps_the_places_of_warm_up_and_rounds():
+    x, y = blobs()
+    callback = OverloadingCallback(k=3, warmup_epochs=3)
+    whole = compiled(network())
+    whole.fit(x, y, epochs=6, verbose=0, callbacks=[callback])
+    parts = compiled(network())
+    parts.fit(x, y, epochs=4, verbose=0, callbacks=[callback])
+    parts.fit(x, y, epochs=6, initial_epoch=4, verbose=0, callbacks=[callback])
+    assert largest_difference(whole.get_weights(), parts.get_weights()) == 0
+
+
+def test_an_interrupted_fit_leaves_a_plain_model():
+    x, y = blobs()
+    model = compiled(network())
+    with pytest.raises(InterruptedError):
+        model.fit(
+            x,
+            y,
+            verbose=0,
+            callbacks=[OverloadingCallback(warmup_epochs=0), Interrupt(0)],
+        )
+    assert "embedding_loss" not in model.fit(x, y, verbose=0).history
+
+
+def test_a_large_batch_and_a_tiny_class_train():
+    x, y = blobs((20, 1, 2))
+    model = compiled(network())
+    history = model.fit(
+        x, y, batch_size=512, epochs=3, verbose=0, callbacks=[OverloadingCallback(k=10)]
+    ).history
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"warmup_epochs": -1}, ValueError, "warmup_epochs=-1"),
+        ({"warmup_epochs": 1.5}, TypeError, "warmup_epochs=1.5"),
+        ({"refresh_every": 0}, ValueError, "refresh_every=0"),
+        ({"refresh_every": True}, TypeError, "refresh_every=True"),
+        ({"seed": -1}, ValueError, "seed=-1"),
+        ({"seed": "a"}, TypeError, "seed='a'"),
+        ({"loss_form": "raw"}, ValueError, "loss_form='raw'"),
+        ({"embedding_weight": -0.1}, ValueError, "embedding_weight=-0.1"),
+        ({"embedding_weight": float("nan")}, ValueError, "embedding_weight=nan"),
+        ({"embedding_weight": "big"}, TypeError, "embedding_weight='big'"),
+        ({"prior_adjustment": float("inf")}, ValueError, "prior_adjustment=inf"),
+        ({"k": -1}, ValueError, "k=-1"),
+        ({"r": 0}, ValueError, "r=0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused_at_once(arguments, error, message):
+    with pytest.raises(error, match=f"Received: .*{message}"):
+        OverloadingCallback(**arguments)
+
+
+def test_an_unknown_search_is_refused_before_training():
+    with pytest.raises(ValueError, match="Received: 'annoy'"):
+        fit(compiled(network()), OverloadingCallback(neighbor_search="annoy"))
+
+
+def test_a_plain_model_is_refused():
+    x, y = blobs()
+    model = compiled(network().classifier)
+    with pytest.raises(TypeError, match=r"from_classifier.*type Functional"):
+        model.fit(x, y, verbose=0, callbacks=[OverloadingCallback()])
+
+
+def test_two_of_them_are_refused():
+    with pytest.raises(ValueError, match="Received: 2"):
+        fit(compiled(network()), others=[OverloadingCallback()])
+
+
+def test_a_warm_up_without_end_is_refused():
+    callback = OverloadingCallback(warmup_epochs=6)
+    with pytest.raises(ValueError, match=r"leaves no epoch.*warmup_epochs=6, epochs=6"):
+        fit(compiled(network()), callback)
+
+
+def test_diverged_embeddings_end_with_a_remedy():
+    x, y = blobs()
+    x[3] = np.nan
+    model = compiled(identity_network())
+    with pytest.raises(
+        ValueError, match=r"not finite.*clipnorm.*Received: 1 of 78.*epoch 1"
+    ):
+        model.fit(x, y, verbose=0, callbacks=[OverloadingCallback(warmup_epochs=0)])
+
+
+def test_a_dead_network_is_told():
+    inputs = keras.Input((6,))
+    e = keras.layers.Dense(4, kernel_initializer="zeros")(inputs)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}), 0.0)
+    with pytest.warns(UserWarning, match="All embeddings are equal"):
+        history = fit(model, epochs=1).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_search_of_ones_own_is_asked_for_each_class():
+    asked = []
+
+    class Search:
+        def search(self, vectors, k):
+            asked.append((vectors.shape, k))
+            distances = ((vectors[:, None] - vectors) ** 2).sum(-1)
+            ids = distances.argsort(1)[:, :k]
+            return ids, np.take_along_axis(distances, ids, 1)
+
+    callback = OverloadingCallback(k=3, neighbor_search=Search(), warmup_epochs=0)
+    fit(compiled(network()), callback, epochs=1)
+    assert asked == [((40, 5), 4), ((30, 5), 4), ((8, 5), 4)]
+
+
+def test_augmentation_layers_act_in_training_and_not_in_the_search():
+    """The documented place for augmentation: inside the model."""
+    x, y = blobs()
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    noisy = keras.layers.GaussianNoise(1.0, seed=1)(inputs)
+    e = keras.layers.Activation("linear")(noisy)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
+    history = fit(model, epochs=1).history
+    members = x[y == 2]
+    variance = np.mean(((members - members.mean(0)) ** 2).sum(1))
+    np.testing.assert_allclose(history["minority_variance"], variance, rtol=1e-5)
+    plain = fit(compiled(identity_network()), epochs=1).history
+    # Noise moves f(x) away from the neighbors stored without it.
+    assert history["embedding_loss"][0] > 1.5 * plain["embedding_loss"][0]
+
+
+def test_a_dataset_streamed_from_files_trains(tmp_path):
+    x, y = blobs()
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+
+    def samples():
+        yield from zip(
+            np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy"), strict=True
+        )
+
+    signature = (
+        tf.TensorSpec((6,), tf.float32),
+        tf.TensorSpec((), tf.int64),
+    )
+    dataset = tf.data.Dataset.from_generator(samples, output_signature=signature)
+    model = compiled(network())
+    model.fit(
+        dataset.batch(16).cache(str(tmp_path / "cache")),
+        epochs=3,
+        verbose=0,
+        callbacks=[OverloadingCallback(k=3)],
+    )
+    arrays = compiled(network())
+    arrays.fit(
+        x, y, batch_size=16, epochs=3, verbose=0, callbacks=[OverloadingCallback(k=3)]
+    )
+    assert largest_difference(model.get_weights(), arrays.get_weights()) == 0

@@ -1,0 +1,78 @@
+"""tf.distribute: two replicas on logical CPUs, which a process sets up only once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+
+import keras
+from toy import blobs, largest_difference
+
+from keras_dos import DOSModel, OverloadingCallback
+
+inside = sys.argv[1] == "inside"
+
+
+def train(strategy):
+    x, y = blobs((30, 20, 6))
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        e = keras.layers.Dense(5, "tanh", kernel_regularizer="l2")(inputs)
+        p = keras.layers.Dense(3, "softmax")(e)
+        model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+        model.compile(
+            keras.optimizers.SGD(0.1),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+
+    def fit():
+        return model.fit(
+            x,
+            y,
+            sample_weight=weights,
+            batch_size=200,
+            epochs=1,
+            verbose=0,
+            callbacks=[OverloadingCallback(k=3, warmup_epochs=0)],
+        ).history
+
+    if inside:
+        with strategy.scope():
+            history = fit()
+    else:
+        history = fit()
+    return model.get_weights(), history
+
+
+expected, one = train(tf.distribute.get_strategy())
+weights, two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+assert largest_difference(expected, weights) < 1e-6
+for name in ("loss", "embedding_loss", "classification_loss", "accuracy"):
+    np.testing.assert_allclose(two[name], one[name], rtol=1e-5)
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_two_replicas_take_the_same_step_as_one(where):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, where],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("equal\n"), done.stderr[-3000:]

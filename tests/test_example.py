@@ -1,0 +1,69 @@
+"""The main job, short, on the images it falls back to without SVHN."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "svhn_imbalanced.py"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(EXAMPLE),
+            "--epochs=3",
+            "--k=3",
+            "--reduction-rate=0.8",
+            f"--data-dir={folder / 'nothing here'}",
+            f"--output-dir={folder / 'pictures'}",
+            f"--servable-dir={folder / 'servable'}",
+        ],
+        cwd=folder,
+        # A proxy that nobody answers at: no download, with a network or without.
+        env={**os.environ, "https_proxy": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, done.stdout
+
+
+def test_it_says_what_it_runs_on(job):
+    _, output = job
+    assert "SVHN is not prepared and cannot be downloaded" in output
+    assert "not SVHN, test set, p = 0.8" in output
+
+
+def test_it_shows_counts_and_compares_three_methods(job):
+    _, output = job
+    before, after = (
+        json.loads(line.split(":")[1])
+        for line in output.splitlines()
+        if line.startswith("Training samples per class")
+    )
+    assert sum(a < b for a, b in zip(after, before, strict=True)) == 4
+    for name in ("plain CNN", "over-sampling", "DOS"):
+        rows = [line for line in output.splitlines() if line.startswith(name + " ")]
+        assert len(rows) == 2  # Validation and test.
+
+
+def test_it_draws_pictures(job):
+    folder, _ = job
+    for name in ("f1", "variance", "embeddings"):
+        assert (folder / "pictures" / f"{name}.png").stat().st_size > 5_000
+
+
+def test_it_exports_a_servable(job):
+    folder, _ = job
+    served = tf.saved_model.load(str(folder / "servable" / "1"))
+    signature = served.signatures["serving_default"]
+    assert list(signature.structured_input_signature[1]) == ["images"]
+    assert set(signature.structured_outputs) == {"embedding", "probabilities"}

@@ -1,0 +1,44 @@
+"""Importing the package, in processes of its own."""
+
+import os
+import subprocess
+import sys
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_another_backend_is_named():
+    done = run("import keras_dos", KERAS_BACKEND="jax")
+    assert done.returncode == 1
+    assert "KERAS_BACKEND=tensorflow" in done.stderr
+    assert "Received: KERAS_BACKEND='jax'" in done.stderr
+
+
+def test_import_works_without_optional_packages():
+    code = (
+        "import sys\n"
+        "for name in ('scann', 'matplotlib', 'tensorflow_datasets', 'mlxtend'):\n"
+        "    sys.modules[name] = None\n"
+        "import keras_dos\n"
+        "print(keras_dos.__version__)"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    from keras_dos import __version__
+
+    assert done.stdout.strip() == __version__
+
+
+def test_import_does_not_load_optional_packages():
+    code = (
+        "import sys, keras_dos\n"
+        "print(sorted({'scann', 'mlxtend', 'tensorflow_datasets'} & set(sys.modules)))"
+    )
+    assert run(code).stdout.strip() == "[]"

@@ -1,0 +1,188 @@
+"""Batches of quadruplets against direct indexing."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_dos.overloading import Quadruplets, without_neighbors
+from keras_dos.pipeline import QuadrupletPipeline
+from keras_dos.training_data import read_training_data
+
+M, D, SIZE, BATCH = 12, 3, 20, 8
+X = np.random.default_rng(0).normal(size=(M, 4)).astype("float32")
+Y = np.arange(M) % 3
+W = np.linspace(0.5, 2.0, M).astype("float32")
+WORDS = np.array([f"w{i}" for i in range(M)])
+
+
+def pipeline(x=X, y=Y, sample_weight=None, *, size=SIZE, batch_size=BATCH):
+    data = read_training_data(x, y, sample_weight, batch_size, n_classes=3)
+    return QuadrupletPipeline(data, size, D)
+
+
+def quadruplets(k, rows=7, *, seed=0, size=SIZE):
+    rng = np.random.default_rng(seed)
+    return Quadruplets(
+        rng.integers(0, M, size),
+        rng.integers(0, rows, (size, k)),
+        rng.uniform(size=(size, k + 1)).astype("float32"),
+        rng.normal(size=(rows, D)).astype("float32"),
+    )
+
+
+def assert_batches(batches, z, batch_size=BATCH):
+    """Check batches of X and Y against Z' by plain indexing."""
+    batches = list(batches)
+    assert len(batches) == -(-len(z) // batch_size)
+    places = iter(range(len(z)))
+    for inputs, y in batches:
+        assert set(inputs) == {"x", "neighbors", "weights"}
+        here = list(itertools.islice(places, batch_size))
+        k = z.neighbors.shape[1]
+        assert inputs["x"].shape == (len(here), 4)
+        assert inputs["neighbors"].shape == (len(here), k, D)
+        assert inputs["weights"].shape == (len(here), k + 1)
+        assert y.shape == (len(here),)
+        for row, place in enumerate(here):
+            i = z.samples[place]
+            assert inputs["x"][row].numpy().tolist() == X[i].tolist()
+            assert y[row].numpy() == Y[i]
+            np.testing.assert_array_equal(inputs["weights"][row], z.weights[place])
+            for slot, neighbor in enumerate(z.neighbors[place]):
+                stored = inputs["neighbors"][row, slot]
+                np.testing.assert_array_equal(stored, z.table[neighbor])
+
+
+@pytest.mark.parametrize("k", [0, 1, 5])
+@pytest.mark.parametrize("batch_size", [1, 8, 10, 20, 64])
+def test_batches_are_rows_in_the_order_of_the_quadruplets(k, batch_size):
+    p = pipeline(batch_size=batch_size)
+    z = quadruplets(k)
+    p.assign(z)
+    assert_batches(p.dataset(), z, batch_size)
+
+
+def test_a_new_iterator_sees_what_was_assigned_before_it():
+    """As `fit` does it: one dataset, an iterator for each epoch."""
+    p = pipeline()
+    dataset = p.dataset()
+    rounds = [
+        without_neighbors(np.arange(SIZE) % M, D),
+        quadruplets(3, rows=9, seed=1),
+        quadruplets(3, rows=9, seed=2),
+        quadruplets(5, rows=2, seed=3),
+        without_neighbors(np.arange(SIZE)[::-1] % M, D),
+        quadruplets(1, rows=12, seed=4),
+    ]
+    for z in rounds:
+        p.assign(z)
+        assert_batches(dataset, z)
+        assert_batches(dataset, z)
+
+
+def test_pipelines_do_not_share_what_they_were_assigned():
+    first, second = pipeline(), pipeline()
+    datasets = first.dataset(), second.dataset()
+    first.assign(quadruplets(2, seed=1))
+    second.assign(quadruplets(4, seed=2))
+    assert_batches(datasets[0], quadruplets(2, seed=1))
+    assert_batches(datasets[1], quadruplets(4, seed=2))
+
+
+@pytest.mark.parametrize(("size", "steps"), [(20, 3), (16, 2), (17, 3), (1, 1)])
+def test_the_number_of_batches_is_declared_and_constant(size, steps):
+    """`fit` freezes it at the first epoch, and would cut what is longer."""
+    p = pipeline(size=size)
+    dataset = p.dataset()
+    for z in (
+        without_neighbors(np.zeros(size, np.int64), D),
+        quadruplets(2, size=size),
+        quadruplets(4, size=size),
+    ):
+        p.assign(z)
+        assert dataset.cardinality().numpy() == steps
+        sizes = [len(y) for _, y in dataset]
+        assert len(sizes) == steps
+        assert sum(sizes) == size
+
+
+def test_sample_weights_and_labels_go_with_their_sample():
+    one_hot = np.eye(3, dtype="float32")[Y]
+    p = pipeline(y=one_hot, sample_weight=W)
+    z = quadruplets(2)
+    p.assign(z)
+    batches = list(p.dataset())
+    y, w = (np.concatenate([batch[part] for batch in batches]) for part in (1, 2))
+    np.testing.assert_array_equal(y, one_hot[z.samples])
+    np.testing.assert_array_equal(w, W[z.samples])
+    assert [len(batch[2]) for batch in batches] == [8, 8, 4]
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple", "list", "dict in tuple"])
+def test_nested_inputs_keep_their_structure(form):
+    a, b = X[:, :1], X[:, 1:]
+    words = WORDS
+    x = {
+        "dict": {"a": a, "b": b, "words": words},
+        "tuple": (a, b, words),
+        "list": [a, b, words],
+        "dict in tuple": ({"a": a, "b": b}, words),
+    }[form]
+    p = pipeline(x)
+    z = quadruplets(2)
+    p.assign(z)
+    batches = [inputs["x"] for inputs, _ in p.dataset()]
+    as_tuple = tuple(x) if isinstance(x, list) else x  # A list is one tensor to TF.
+    tf.nest.assert_same_structure(batches[0], as_tuple)
+    joined = tf.nest.map_structure(lambda *t: np.concatenate(t), *batches)
+    for part, source in zip(tf.nest.flatten(joined), tf.nest.flatten(x), strict=True):
+        expected = source[z.samples]
+        if source is words:
+            expected = np.char.encode(expected)
+        np.testing.assert_array_equal(part.astype(expected.dtype), expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_element_spec(weighted):
+    """The sizes of batches and of k are open, all others are known."""
+    p = pipeline({"image": X, "word": WORDS}, sample_weight=W if weighted else None)
+    inputs, y, *rest = p.dataset().element_spec
+    assert inputs == {
+        "x": {
+            "image": tf.TensorSpec([None, 4], tf.float32),
+            "word": tf.TensorSpec([None], tf.string),
+        },
+        "neighbors": tf.TensorSpec([None, None, D], tf.float32),
+        "weights": tf.TensorSpec([None, None], tf.float32),
+    }
+    assert y == tf.TensorSpec([None], tf.int64)
+    assert rest == ([tf.TensorSpec([None], tf.float32)] if weighted else [])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "int32", "bool"])
+def test_inputs_keep_their_type(dtype):
+    x = (np.arange(M * 4) % 7).reshape(M, 4).astype(dtype)
+    p = pipeline(x)
+    z = quadruplets(1)
+    p.assign(z)
+    rows = np.concatenate([inputs["x"] for inputs, _ in p.dataset()])
+    assert rows.dtype == x.dtype
+    np.testing.assert_array_equal(rows, x[z.samples])
+
+
+def test_the_data_are_sharded_by_batches_under_a_strategy():
+    """The automatic policy warns, for there are no files to share out."""
+    options = pipeline().dataset().options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    assert options.experimental_distribute.auto_shard_policy == policy
+
+
+def test_what_it_reads_lies_on_the_cpu_and_is_not_trained():
+    p = pipeline()
+    variables = [v for v in vars(p).values() if isinstance(v, tf.Variable)]
+    assert len(variables) == 4
+    for variable in variables:
+        assert "CPU:0" in variable.device
+        assert not variable.trainable

@@ -1,0 +1,40 @@
+"""The README says what is true: its code runs, its commands are those of CI."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_code_runs():
+    code = blocks("python")
+    assert code
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_first_example_is_short():
+    lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
+    assert len(lines) <= 16
+
+
+def test_ci_runs_the_test_command():
+    commands = [line for block in blocks("bash") for line in block.splitlines()]
+    (test_command,) = [line for line in commands if line.endswith("-m pytest")]
+    assert test_command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_files_that_it_links_to_exist():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
