@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from keras_dos import (
     ClasswiseReport,
+    DOSModel,
     OverloadingCallback,
     class_counts,
     classwise_report,
@@ -47,8 +48,12 @@ def main() -> None:
         minority = np.flatnonzero(reduced).tolist()
         counts = class_counts(y[kept]).tolist()
         print(f"seed {seed}: minority {minority}, counts {counts}", flush=True)
-        for name in ("plain CNN", "over-sampling", "DOS"):
-            model, seconds = train_one(name, x[kept], y[kept], seed, arguments)
+        steps = None
+        for name in ("DOS", "over-sampling", "plain CNN"):
+            started = time.perf_counter()
+            model = train(name, x[kept], y[kept], seed, steps, arguments)
+            seconds = time.perf_counter() - started
+            steps = model.history.params["steps"]
             p = model.classifier.predict(x_test, batch_size=500, verbose=0)
             report = classwise_report(y_test, p, minority)
             rows.setdefault(name, []).append((report, seconds))
@@ -66,27 +71,38 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train_one(
-    name: str, x: Any, y: Any, seed: int, arguments: argparse.Namespace
-) -> tuple[Any, float]:
-    """Train one network; return it and the seconds that `fit` took."""
+def train(
+    name: str,
+    x: Any,
+    y: Any,
+    seed: int,
+    steps: int | None,
+    arguments: argparse.Namespace,
+) -> DOSModel:
+    """Train one network; all but DOS are told how many steps an epoch has."""
     keras.utils.set_random_seed(seed)
     model = networks.c6_c16_f400_f120(x.shape[1:], n_classes=10)
     model.compile("adam", "sparse_categorical_crossentropy")
     settings: dict[str, Any] = {"epochs": arguments.epochs, "verbose": 0}
+    if name == "DOS":
+        callbacks = [OverloadingCallback(seed=seed)]
+        model.fit(
+            x, y, batch_size=arguments.batch_size, callbacks=callbacks, **settings
+        )
+        return model
+
+    def endless(rows: Any) -> tf.data.Dataset:
+        samples = tf.data.Dataset.from_tensor_slices((x[rows], y[rows]))
+        return samples.shuffle(len(y), seed=seed).repeat()
+
     if name == "plain CNN":
-        size = 10 * int(class_counts(y).max())  # Samples of a balanced epoch.
-        samples = tf.data.Dataset.from_tensor_slices((x, y))
-        samples = samples.shuffle(len(y), seed=seed).repeat()
-        settings["x"] = samples.batch(arguments.batch_size).prefetch(2)
-        settings["steps_per_epoch"] = -(-size // arguments.batch_size)
-        settings["shuffle"] = False
+        samples = endless(slice(None))
     else:
-        callback = OverloadingCallback(k=0 if name == "over-sampling" else 5, seed=seed)
-        settings.update(x=x, y=y, batch_size=arguments.batch_size, callbacks=[callback])
-    started = time.perf_counter()
-    model.fit(**settings)
-    return model, time.perf_counter() - started
+        by_class = [endless(y == c) for c in np.unique(y)]
+        samples = tf.data.Dataset.sample_from_datasets(by_class, seed=seed)
+    samples = samples.batch(arguments.batch_size).prefetch(tf.data.AUTOTUNE)
+    model.fit(samples, steps_per_epoch=steps, shuffle=False, **settings)
+    return model
 
 
 def print_table(rows: dict[str, list[tuple[ClasswiseReport, float]]]) -> None:
@@ -94,7 +110,8 @@ def print_table(rows: dict[str, list[tuple[ClasswiseReport, float]]]) -> None:
     print("\n| method | balanced accuracy | minority F1 | majority F1 | time |")
     print("|---|---|---|---|---|")
     base = np.mean([seconds for _, seconds in rows["plain CNN"]])
-    for name, results in rows.items():
+    for name in ("plain CNN", "over-sampling", "DOS"):
+        results = rows[name]
         values = {
             "balanced": [100 * r.balanced_accuracy for r, _ in results],
             "minority": [r.average("minority")["f1"] for r, _ in results],

@@ -181,49 +181,57 @@ def train_all(
         The networks by name, the history of DOS, and a copy of the DOS network as it
         was before its first round.
     """
-    seed, epochs = arguments.seed, arguments.epochs
     settings: dict[str, Any] = {
-        "epochs": epochs,
+        "epochs": arguments.epochs,
         "validation_data": validation,
         "verbose": 2,
     }
 
     def new_model() -> DOSModel:
-        keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(arguments.seed)
         model = networks.c6_c16_f400_f120(x.shape[1:], n_classes=10)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
     models = {name: new_model() for name in COLORS}
-
-    print("\nPlain CNN")
-    counts = class_counts(y)
-    steps = -(-10 * counts.max() // BATCH_SIZE)  # Those of a balanced epoch.
-    samples = tf.data.Dataset.from_tensor_slices((x, y))
-    samples = samples.shuffle(len(y), seed=seed).repeat().batch(BATCH_SIZE)
-    models["plain CNN"].fit(samples, steps_per_epoch=steps, shuffle=False, **settings)
-
-    print("\nRandom over-sampling")
-    oversampling = OverloadingCallback(k=0, seed=seed)
-    models["over-sampling"].fit(
-        x, y, batch_size=BATCH_SIZE, callbacks=[oversampling], **settings
-    )
-
-    print("\nDeep Over-sampling")
     before = new_model()
 
     def remember(epoch: int, logs: dict[str, float]) -> None:
         if logs["refresh_time"] == 0:  # Still in the warm-up.
             before.set_weights(models["DOS"].get_weights())
 
+    print("\nDeep Over-sampling")
     callbacks = [
-        OverloadingCallback(k=arguments.k, minority=minority, seed=seed),
+        OverloadingCallback(k=arguments.k, minority=minority, seed=arguments.seed),
         keras.callbacks.LambdaCallback(on_epoch_end=remember),
     ]
     history = models["DOS"].fit(
         x, y, batch_size=BATCH_SIZE, callbacks=callbacks, **settings
     )
+
+    # The others see endless data, for as many steps as the rounds of DOS take.
+    settings.update(steps_per_epoch=history.params["steps"], shuffle=False)
+    print("\nRandom over-sampling")
+    models["over-sampling"].fit(class_balanced(x, y, arguments.seed), **settings)
+    print("\nPlain CNN")
+    plain = endless(x, y, arguments.seed).batch(BATCH_SIZE)
+    models["plain CNN"].fit(plain, **settings)
     return models, history.history, before
+
+
+def endless(x: NDArray[np.uint8], y: NDArray[np.int64], seed: int) -> tf.data.Dataset:
+    """Return the samples shuffled, over and over."""
+    samples = tf.data.Dataset.from_tensor_slices((x, y))
+    return samples.shuffle(len(y), seed=seed).repeat()
+
+
+def class_balanced(
+    x: NDArray[np.uint8], y: NDArray[np.int64], seed: int
+) -> tf.data.Dataset:
+    """Return batches in which every class is as likely as any other."""
+    by_class = [endless(x[y == c], y[y == c], seed) for c in np.unique(y)]
+    samples = tf.data.Dataset.sample_from_datasets(by_class, seed=seed)
+    return samples.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
 
 
 def report_all(
@@ -263,6 +271,7 @@ def draw_variance(history: dict[str, list[float]], name: str, path: Path) -> Non
         values = np.array(history[f"{group}_variance"])
         rounds = np.flatnonzero(np.isfinite(values))
         axes.plot(rounds + 1, values[rounds], "o-", color=color, label=group)
+        axes.set_xticks(rounds + 1)
     axes.set(
         xlabel="epoch of the round",
         ylabel="in-class variance",

@@ -17,6 +17,7 @@ from keras_dos.class_parameters import (
     check_k,
     check_r,
     resolve_class_parameters,
+    shares,
 )
 from keras_dos.imbalance import class_counts
 from keras_dos.objective import MicroClusterObjective
@@ -41,10 +42,10 @@ EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 class OverloadingCallback(keras.callbacks.Callback):
     """Turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
 
-    The first epochs warm up with the plain loss, eq. (2). Each epoch after them is a
-    round: the callback embeds the training set, finds the in-class neighbors N(x) of
-    every sample, draws new weights w, and `fit` trains on the over-sampled quadruplets
-    (x, y, N(x), w) with eqs. (8)-(10).
+    The first epochs warm up on the original samples with the class loss alone, eq. (2).
+    Each epoch after them is a round: the callback embeds the training set, finds the
+    in-class neighbors N(x) of every sample, draws new weights w, and `fit` trains on
+    the over-sampled quadruplets (x, y, N(x), w) with eqs. (8)-(10).
 
     The logs get `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g), `refresh_time`
     (seconds that the overloading before this epoch took), `minority_variance` and
@@ -80,11 +81,12 @@ class OverloadingCallback(keras.callbacks.Callback):
             embeddings of a large scale. Defaults to "scale_free".
         embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.3 for
             the scale-free form, 1 for the literal one.
-        prior_adjustment: Exponent τ of the class frequencies in Z', by which H of
-            eq. (9) is adjusted in the rounds; 1 is logit adjustment, after which the
-            probabilities are those of equally frequent classes, 0 is the paper's H. It
-            matters where r leaves the classes unequal. Defaults to None: 1, but 0 with
-            k = 0 for all classes, which stays plain cross-entropy.
+        prior_adjustment: Exponent τ of the class frequencies by which H of eqs. (2) and
+            (9) is adjusted: those of the original samples in the warm-up, those of Z'
+            in the rounds. 1 is logit adjustment (Menon et al., ICLR 2021), after which
+            the probabilities are those of equally frequent classes; 0 is the paper's H.
+            Defaults to None: 1, but 0 with k = 0 for all classes, which stays plain
+            cross-entropy.
         seed: Seed of shuffling, of w and of fractional r. Defaults to 0.
 
     Raises:
@@ -181,7 +183,7 @@ class OverloadingCallback(keras.callbacks.Callback):
             model.loss,
             embedding_weight=self.embedding_weight,
             scale_free=self.loss_form == "scale_free",
-            prior=parameters.prior,
+            n_classes=n_classes,
             tau=self._tau(parameters),
         )
         pipeline = QuadrupletPipeline(
@@ -222,14 +224,15 @@ class OverloadingCallback(keras.callbacks.Callback):
         training.refresh_time = 0.0
         if epoch < training.warmup:
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
+            training.objective.prior.assign(shares(training.parameters.counts))
         else:
             due = (epoch - training.warmup) % self.refresh_every == 0
             if due or training.round is None:  # A resumed training may start between.
                 training.round = self._overload(epoch)  # Lines 7-21.
             quadruplets = training.round.quadruplets
+            training.objective.prior.assign(shares(training.parameters.sizes))
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         training.pipeline.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
-        training.objective.adjusted.assign(epoch >= training.warmup)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""

@@ -43,12 +43,6 @@ class ClassParameters:
         """Neighbor slots that any class can fill: max_j min(k_j, counts_j − 1)."""
         return int(np.minimum(self.k, np.maximum(self.counts - 1, 0)).max())
 
-    @property
-    def prior(self) -> NDArray[np.float32]:
-        """Class frequencies in Z', shape (n,), float32."""
-        shares: NDArray[np.float64] = self.sizes / self.sizes.sum()
-        return shares.astype(np.float32)
-
     def group(self, name: str) -> tuple[int, ...]:
         """Return the classes of "minority" or "majority" that have samples."""
         return tuple(
@@ -56,6 +50,12 @@ class ClassParameters:
             for j in np.flatnonzero(self.counts).tolist()
             if (j in self.minority) == (name == "minority")
         )
+
+
+def shares(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the share of each class, shape (n,), float32."""
+    values: NDArray[np.float64] = counts / counts.sum()
+    return values.astype(np.float32)
 
 
 def resolve_class_parameters(

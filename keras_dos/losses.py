@@ -120,9 +120,7 @@ def classification_loss(
     return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
 
 
-def prior_adjusted(
-    probabilities: Tensor, prior: Tensor, tau: Tensor | float = 1.0
-) -> Tensor:
+def prior_adjusted(probabilities: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
     """Return probabilities reweighted by the class prior of the training set.
 
     p'_j ∝ p_j π_j^τ. A cross-entropy taken on p' leaves p itself free of the prior:

@@ -22,11 +22,12 @@ class MicroClusterObjective:
             (y_true, y_pred) that returns one value per example.
         embedding_weight: λ, the weight of the embedding loss.
         scale_free: Whether squared distances count in units of `unit`.
-        prior: Class frequencies in Z' for a prior-adjusted H, shape (n,).
+        n_classes: Classes of the head.
         tau: Exponent of the prior; 0 leaves H as it is.
 
     Attributes:
-        adjusted: Whether H is adjusted now; a variable, False until set.
+        prior: Class frequencies of the samples trained on, shape (n,), by which H is
+            adjusted; a variable.
         unit: The squared distance that counts as 1 in the scale-free form; a variable
             that each refresh sets.
     """
@@ -37,16 +38,15 @@ class MicroClusterObjective:
         *,
         embedding_weight: float,
         scale_free: bool,
-        prior: Any,
+        n_classes: int,
         tau: float,
     ) -> None:
         self._loss = per_example(loss)
         self._reduce = _Reduction(getattr(loss, "reduction", "sum_over_batch_size"))
         self._embedding_weight = embedding_weight
         self._scale_free = scale_free
-        self._prior = prior
         self._tau = tau
-        self.adjusted = tf.Variable(False, trainable=False)
+        self.prior = tf.Variable(tf.ones(n_classes) / n_classes, trainable=False)
         self.unit = tf.Variable(1.0, trainable=False)
         self._trackers = {
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
@@ -110,8 +110,7 @@ class MicroClusterObjective:
         """Return H(g(v), y) of each slot, shape (b, s)."""
         b, s, n = ops.shape(probabilities)
         if self._tau:
-            tau = self._tau * ops.cast(self.adjusted, "float32")
-            probabilities = losses.prior_adjusted(probabilities, self._prior, tau)
+            probabilities = losses.prior_adjusted(probabilities, self.prior, self._tau)
         labels = ops.repeat(y, s, axis=0)
         values = self._loss(labels, ops.reshape(probabilities, (-1, n)))
         if len(values.shape) != 1:

@@ -9,7 +9,12 @@ from toy import compiled, identity_network
 
 import keras_dos.model
 from keras_dos import OverloadingCallback
-from keras_dos.class_parameters import check_k, check_r, resolve_class_parameters
+from keras_dos.class_parameters import (
+    check_k,
+    check_r,
+    resolve_class_parameters,
+    shares,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -142,7 +147,7 @@ def test_one_k(counts, minority, k_majority, k):
 def test_fit_uses_k_majority(trained):
     neighbors, sizes = trained(COUNTS, k=5, k_majority=1)
     assert neighbors == [{1}, {1}, {5}]
-    assert sizes == [40, 40, 40]
+    assert sizes == [40, 40, 24]
 
 
 def test_fit_uses_the_given_minority(trained):
@@ -216,11 +221,17 @@ def test_minority_found_and_groups(counts):
     assert parameters.group("majority") == tuple(majority)
 
 
-def test_prior_is_the_share_in_the_over_sampled_set():
-    parameters = resolve((40, 0, 8), k=0, r=2.5)
-    np.testing.assert_allclose(parameters.prior, [40 / 60, 0, 20 / 60], rtol=1e-6)
-    assert parameters.prior.dtype == np.float32
-    np.testing.assert_allclose(resolve(COUNTS).prior, 1 / 3, rtol=1e-6)
+def test_shares_are_those_of_the_over_sampled_set():
+    prior = shares(resolve((40, 0, 8), k=0, r=2.5).sizes)
+    np.testing.assert_allclose(prior, [40 / 60, 0, 20 / 60], rtol=1e-6)
+    assert prior.dtype == np.float32
+
+
+@pytest.mark.parametrize("counts", [(90, 60, 31, 29, 3), (10, 10), (7, 0, 1)])
+def test_moderate_r_balances_up_to_three_times(counts):
+    sizes = resolve(counts, k=0, r="moderate").sizes
+    expected = [min(max(counts), 3 * n) for n in counts]
+    assert sizes.tolist() == expected
 
 
 def test_a_class_without_samples_is_left_out(trained):

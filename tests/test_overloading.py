@@ -17,7 +17,6 @@ from keras_dos.overloading import (
     draw_copies,
     draw_weights,
     overload,
-    oversample,
     plain_epoch,
     without_neighbors,
 )
@@ -140,30 +139,21 @@ def test_diverged_embeddings_are_refused():
 def test_copies_are_r_per_sample(rates, k):
     counts = (20, 14, 6)
     problem = Problem(counts, k, rates)
-    z = problem.overload().quadruplets
-    for samples in (
-        z.samples,
-        oversample(problem.y, problem.parameters, np.random.default_rng(1)),
-    ):
-        for j, n in enumerate(counts):
-            r = 20 / n if rates == "balance" else rates[j]
-            copies = [int(np.sum(samples == i)) for i in np.flatnonzero(problem.y == j)]
-            assert sum(copies) == max(round(r * n), 1)
-            floor = sum(copies) // n
-            assert set(copies) <= {floor, floor + 1}
-        assert len(samples) == problem.parameters.n_quadruplets
+    samples = problem.overload().quadruplets.samples
+    for j, n in enumerate(counts):
+        r = 20 / n if rates == "balance" else rates[j]
+        copies = [int(np.sum(samples == i)) for i in np.flatnonzero(problem.y == j)]
+        assert sum(copies) == max(round(r * n), 1)
+        floor = sum(copies) // n
+        assert set(copies) <= {floor, floor + 1}
+    assert len(samples) == problem.parameters.n_quadruplets
 
 
 @pytest.mark.parametrize("rates", [[1, 2, 3.5], [0.4, 1, 2]])
-@pytest.mark.parametrize("function", [overload, oversample])
-def test_each_sample_comes_before_further_copies(function, rates):
+def test_each_sample_comes_before_further_copies(rates):
     """The order without shuffling: the original set first."""
     problem = Problem((20, 14, 6), 3, rates)
-    if function is overload:
-        samples = problem.overload().quadruplets.samples
-    else:
-        rng = np.random.default_rng(0)
-        samples = oversample(problem.y, problem.parameters, rng)
+    samples = problem.overload().quadruplets.samples
     seen = dict.fromkeys(range(40), 0)
     places = []
     for i in samples:
