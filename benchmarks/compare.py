@@ -51,7 +51,7 @@ def main() -> None:
         steps = None
         for name in ("DOS", "over-sampling", "plain CNN"):
             started = time.perf_counter()
-            model = train(name, x[kept], y[kept], seed, steps, arguments)
+            model = train_one(name, x[kept], y[kept], seed, steps, arguments)
             seconds = time.perf_counter() - started
             steps = model.history.params["steps"]
             p = model.classifier.predict(x_test, batch_size=500, verbose=0)
@@ -71,7 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(
+def train_one(
     name: str,
     x: Any,
     y: Any,
