@@ -13,7 +13,7 @@ References:
 import math
 import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -29,6 +29,7 @@ _PARAMETERS = {
     "exp": {"ratio"},
     "step": {"ratio"},
     "gaussian": {"reduction_rate"},
+    "counts": {"counts"},
 }
 
 
@@ -141,6 +142,7 @@ def make_imbalanced(
     reduction_rate: float | None = None,
     minority: int | Sequence[int] | None = None,
     ratio: float | None = None,
+    counts: Sequence[int] | Mapping[int, int] | None = None,
     seed: int = 0,
 ) -> NDArray[np.int64]:
     """Chooses the samples to keep so that the classes become imbalanced.
@@ -162,13 +164,14 @@ def make_imbalanced(
       N((C - 1) / 2, (C / 6)^2) and rounded, and a random remaining sample of the
       class at that position is deleted. Positions outside the order and classes
       with a single sample left are drawn again.
+    - `"counts"`: each class keeps as many samples as `counts` says.
 
     Args:
         labels: As for `sparse_labels`; or a finite `tf.data.Dataset` of `(x, y)` or
             `(x, y, sample_weight)` elements, batched or not, which is read once.
             Indices into a dataset mean something only if each pass over it has the
             same order: shuffle after the selection, not before.
-        profile: `"random"` (default), `"exp"`, `"step"` or `"gaussian"`.
+        profile: `"random"` (default), `"exp"`, `"step"`, `"gaussian"` or `"counts"`.
         reduction_rate: Share p of the samples to delete, `0 <= p < 1`; default 0.9.
             Of each minority class (`"random"`), or of the whole data
             (`"gaussian"`).
@@ -177,6 +180,9 @@ def make_imbalanced(
             left untouched.
         ratio: `"exp"` and `"step"` only: size of the largest class over that of the
             smallest, at least 1; default 100.
+        counts: `"counts"` only, and needed there: the samples that each class keeps,
+            one number per class, or a mapping (absent classes keep all). At least 1
+            and at most what there is.
         seed: Non-negative seed of all draws. The same arguments and seed give the
             same indices.
 
@@ -201,7 +207,12 @@ def make_imbalanced(
         raise ValueError(
             f"profile must be one of {sorted(_PARAMETERS)}. Received: {profile=}."
         )
-    given = {"reduction_rate": reduction_rate, "minority": minority, "ratio": ratio}
+    given = {
+        "reduction_rate": reduction_rate,
+        "minority": minority,
+        "ratio": ratio,
+        "counts": counts,
+    }
     for name, value in given.items():
         if value is not None and name not in _PARAMETERS[profile]:
             raise ValueError(
@@ -213,22 +224,24 @@ def make_imbalanced(
     rng = np.random.default_rng(_integer("seed", seed, minimum=0))
 
     values = _read_labels(labels) if _is_dataset(labels) else np.asarray(labels)
-    counts = class_counts(values)
-    if np.count_nonzero(counts) < 2:
+    present = class_counts(values)
+    if np.count_nonzero(present) < 2:
         raise ValueError(
             "labels must hold samples of at least two classes. "
-            f"Received: samples of each class={counts.tolist()}."
+            f"Received: samples of each class={present.tolist()}."
         )
     if profile == "random":
-        chosen = _minority(4 if minority is None else minority, counts, rng)
-        keep = _keep_random(counts, chosen, rate)
+        chosen = _minority(4 if minority is None else minority, present, rng)
+        keep = _keep_random(present, chosen, rate)
     elif profile == "exp":
-        keep = _keep_exponential(counts, ratio)
+        keep = _keep_exponential(present, ratio)
     elif profile == "step":
-        keep = _keep_step(counts, ratio)
+        keep = _keep_step(present, ratio)
+    elif profile == "gaussian":
+        keep = _keep_gaussian(present, rate, rng)
     else:
-        keep = _keep_gaussian(counts, rate, rng)
-    keep = np.minimum(np.maximum(keep, 1), counts)
+        keep = _keep_counts(present, counts)
+    keep = np.minimum(np.maximum(keep, 1), present)
     return _draw_samples(sparse_labels(values), keep, rng)
 
 
@@ -426,6 +439,30 @@ def _keep_gaussian(
         to_delete -= int(deleted.sum())
     keep = np.zeros_like(counts)
     keep[order] = deletable + 1
+    return keep
+
+
+def _keep_counts(
+    present: NDArray[np.int64], counts: Sequence[int] | Mapping[int, int] | None
+) -> NDArray[np.int64]:
+    if isinstance(counts, Mapping):
+        named = dict(counts)
+    elif counts is not None and len(counts) == present.size:
+        named = {j: n for j, n in enumerate(counts) if n or present[j]}
+    else:
+        raise ValueError(
+            "counts must have one number for each class, or be a mapping from class to "
+            f"number. Received: counts={counts!r} for {present.size} classes."
+        )
+    keep = present.copy()
+    for j, n in named.items():
+        known = isinstance(j, int | np.integer) and 0 <= j < present.size
+        if not known or not 1 <= _integer("counts", n, minimum=0) <= present[j]:
+            raise ValueError(
+                "counts must be between 1 and the number of samples that a class has, "
+                f"{present.tolist()}. Received: {n!r} for class {j!r}."
+            )
+        keep[j] = n
     return keep
 
 

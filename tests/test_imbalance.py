@@ -473,3 +473,34 @@ def test_arrays_of_different_lengths_raise():
         select((np.arange(3), np.arange(4)), [0])
     with pytest.raises(ValueError, match=r"Received: lengths=\[\]"):
         select((), [0])
+
+
+@pytest.mark.parametrize("counts", [[10, 3, 25], {1: 3}, np.array([10, 3, 25])])
+def test_counts_are_kept_as_they_are_given(counts):
+    labels = np.repeat([0, 1, 2], [10, 20, 25])
+    kept = make_imbalanced(labels, "counts", counts=counts, seed=1)
+    np.testing.assert_array_equal(class_counts(labels[kept]), [10, 3, 25])
+    again = make_imbalanced(labels, "counts", counts=counts, seed=2)
+    assert (kept != again).any()
+
+
+@pytest.mark.parametrize(
+    ("counts", "received"),
+    [
+        (None, "counts=None"),
+        ([1, 2], "counts=\\[1, 2\\]"),
+        ([10, 0, 25], "0 for class 1"),
+        ([10, 21, 25], "21 for class 1"),
+        ({3: 1}, "1 for class 3"),
+        ({1: 2.5}, "counts=2.5"),
+    ],
+)
+def test_counts_that_cannot_be_kept_are_refused(counts, received):
+    labels = np.repeat([0, 1, 2], [10, 20, 25])
+    with pytest.raises(ValueError, match=f"counts.*Received: {received}"):
+        make_imbalanced(labels, "counts", counts=counts)
+
+
+def test_counts_go_with_their_profile_only():
+    with pytest.raises(ValueError, match="does not use counts"):
+        make_imbalanced([0, 1, 1], "exp", counts=[1, 1])
