@@ -256,10 +256,8 @@ def check_k(k: Any, k_majority: Any) -> None:
 
 def check_r(r: Any) -> None:
     """Raise unless `r` is of the right type and range."""
-    if isinstance(r, str) and r in (
-        "balance",
-        "moderate",
-    ):  # An array would compare by element.
+    # An array would compare by element.
+    if isinstance(r, str) and r in ("balance", "moderate"):
         return
     values = _listed(r)
     if values is None or not all(

@@ -678,6 +678,16 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(case, untrained):
     assert_refused(untrained, arguments(), error, message)
 
 
+def test_an_unbatched_dataset_is_refused_before_it_is_read(untrained):
+    def generate():
+        raise AssertionError("It was read.")
+        yield
+
+    spec = (tf.TensorSpec([6]), tf.TensorSpec([], tf.int64))
+    unbatched = tf.data.Dataset.from_generator(generate, output_signature=spec)
+    assert_refused(untrained, {"x": unbatched}, ValueError, r"add \.batch")
+
+
 def test_distributed_datasets_are_refused(untrained):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     distributed = strategy.experimental_distribute_dataset(slices(X, Y).batch(8))
