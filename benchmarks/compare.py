@@ -1,7 +1,7 @@
 """Compare plain training, random over-sampling and DOS over seeds.
 
     python benchmarks/compare.py svhn_cropped --reduction-rate 0.9 --epochs 9
-    python benchmarks/compare.py mnist --reduction-rate 0.99 --epochs 6
+    python benchmarks/compare.py mnist --reduction-rate 0.99 --epochs 6 --batch-size 60
 
 Every method sees the same network, the same initial weights, the same samples, the same
 optimizer and the same number of steps; DOS runs with its defaults. The test set is

@@ -136,6 +136,8 @@ def load_images(data_dir: str | None, seed: int) -> Images:
             builder.as_dataset(split=split, batch_size=-1)
             for split in ("train", "test")
         )
+    except ImportError:
+        raise  # An incomplete installation is no lack of a network.
     except Exception as error:  # TFDS raises what its downloader happens to raise.
         print(
             "SVHN is not prepared and cannot be downloaded "

@@ -16,8 +16,8 @@ from keras_dos.class_parameters import (
     ClassWiseRate,
     check_k,
     check_r,
+    class_shares,
     resolve_class_parameters,
-    shares,
 )
 from keras_dos.imbalance import class_counts
 from keras_dos.objective import MicroClusterObjective
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # λ of each form: measured for the scale-free one, the paper's implicit 1 for its own.
 EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 
+# A mean ℓ'_f, in units of the neighbor distance, that no healthy round comes near.
+FAR_OFF = 10.0
+
 
 class OverloadingCallback(keras.callbacks.Callback):
     """Turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
@@ -52,7 +55,8 @@ class OverloadingCallback(keras.callbacks.Callback):
     `majority_variance` (in-class variance of the embeddings at that time, mean over the
     classes of each group; NaN before the first round).
 
-    All randomness derives from the seed and the epoch. With `BackupAndRestore` and
+    All randomness derives from the seed and the epoch, so one training is one `fit`; a
+    loop of fits passes `initial_epoch`. With `BackupAndRestore` and
     `refresh_every=1` a resumed training equals an uninterrupted one.
 
     Args:
@@ -224,24 +228,35 @@ class OverloadingCallback(keras.callbacks.Callback):
         training.refresh_time = 0.0
         if epoch < training.warmup:
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
-            training.objective.prior.assign(shares(training.parameters.counts))
+            training.objective.prior.assign(class_shares(training.parameters.counts))
         else:
             due = (epoch - training.warmup) % self.refresh_every == 0
             if due or training.round is None:  # A resumed training may start between.
                 training.round = self._overload(epoch)  # Lines 7-21.
             quadruplets = training.round.quadruplets
-            training.objective.prior.assign(shares(training.parameters.sizes))
+            training.objective.prior.assign(class_shares(training.parameters.sizes))
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         training.pipeline.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""
-        if logs is not None:
-            logs.update(self._training.logs())
+        if logs is None:
+            return
+        logs.update(self._training.logs())
+        if self.loss_form == "scale_free" and logs["embedding_loss"] > FAR_OFF:
+            warnings.warn(
+                "The embeddings in training lie far from those stored at the refresh, "
+                "so the embedding loss rules. The learning rate may be too high, or "
+                "BatchNormalization or Dropout in front of the embedding acts very "
+                "differently in training: give it more `warmup_epochs` or a lower "
+                f"momentum. Received: embedding_loss={logs['embedding_loss']:.3g} in "
+                f"epoch {epoch + 1}, where about 1 is usual.",
+                stacklevel=2,
+            )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Let go of the training set."""
-        training, self._state = self._training, None
+        """Say so if the training never came to a round."""
+        training = self._training
         if training.round is None:
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
@@ -250,6 +265,10 @@ class OverloadingCallback(keras.callbacks.Callback):
                 f"start_from_epoch={training.warmup}.",
                 stacklevel=2,
             )
+
+    def release(self) -> None:
+        """Let go of the model and the training set: called when `fit` is over."""
+        self._state = None
 
     @property
     def _training(self) -> "_Training":

@@ -52,10 +52,18 @@ class ClassParameters:
         )
 
 
-def shares(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the share of each class, shape (n,), float32."""
+def class_shares(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the class frequencies for a prior-adjusted loss, shape (n,), float32.
+
+    A class without samples gets the share of the largest class: with 0, or a small
+    one, the loss would hardly ever tell the network that the class does not occur.
+
+    Example:
+        >>> class_shares(np.array([3, 1, 0])).tolist()
+        [0.75, 0.25, 0.75]
+    """
     values: NDArray[np.float64] = counts / counts.sum()
-    return values.astype(np.float32)
+    return np.where(counts > 0, values, values.max()).astype(np.float32)
 
 
 def resolve_class_parameters(

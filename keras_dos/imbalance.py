@@ -515,7 +515,9 @@ def _read_labels(dataset: "tf.data.Dataset") -> NDArray[Any]:
         )
     elements = list(dataset.map(lambda *element: element[1]).as_numpy_iterator())
     if not elements:
-        raise ValueError("the dataset must hold at least one element.")
+        raise ValueError(
+            "the dataset must hold at least one element. Received: an empty dataset."
+        )
     batched = _is_batched(spec)
     if batched and spec[1].shape.rank == 1 and _may_be_one_hot_vectors(elements):
         raise ValueError(

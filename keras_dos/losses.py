@@ -120,28 +120,26 @@ def classification_loss(
     return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
 
 
-def prior_adjusted(probabilities: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
-    """Return probabilities reweighted by the class prior of the training set.
+def prior_adjusted(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
+    """Return logits shifted by the class frequencies of the training set.
 
-    p'_j ∝ p_j π_j^τ. A cross-entropy taken on p' leaves p itself free of the prior:
-    logit adjustment (Menon et al., ICLR 2021), here for H in eqs. (2), (4) and (9).
+    z'_j = z_j + τ log π_j. A cross-entropy taken on z' leaves z itself free of the
+    prior: logit adjustment (Menon et al., ICLR 2021), here for H in eqs. (2) and (9).
 
     Args:
-        probabilities: Class probabilities, shape (..., n).
-        prior: Class frequencies π of the training set, shape (n,).
-        tau: Exponent τ. Defaults to 1.0.
+        logits: Logits or log-probabilities z, shape (..., n).
+        prior: Class frequencies π of the training set, shape (n,), all positive.
+        tau: Exponent τ of the frequencies. Defaults to 1.0.
 
     Returns:
-        Adjusted probabilities that sum to one, shape (..., n), float32.
+        z', shape (..., n), float32.
 
     Example:
-        >>> prior_adjusted([0.5, 0.5], [0.75, 0.25]).numpy().tolist()
+        >>> z = prior_adjusted([0.0, 0.0], [0.75, 0.25])
+        >>> ops.softmax(z).numpy().tolist()
         [0.75, 0.25]
     """
-    probabilities = ops.cast(ops.convert_to_tensor(probabilities), "float32")
-    weighted = probabilities * ops.power(ops.cast(prior, "float32"), tau)
-    # All the mass may sit on a class that the training set does not have.
-    return ops.divide_no_nan(weighted, ops.sum(weighted, axis=-1, keepdims=True))
+    return ops.cast(logits, "float32") + tau * ops.log(ops.cast(prior, "float32"))
 
 
 def _weighted(distances: Tensor, weights: Tensor | None) -> Tensor:

@@ -153,9 +153,12 @@ class DOSModel(keras.Model):
         * The training data are read once and kept in memory, so that every sample
           stays with its own neighbors whatever the dataset does at its next pass.
           Random augmentation in the dataset would be frozen by this: put it into the
-          model as layers.
+          model as layers. Leave repetitions to `epochs`: a copy of a sample would be
+          its nearest neighbor.
         * An epoch is one pass over the over-sampled set Z' of eq. (7), in the warm-up
           too: ceil(Σ_j r_j n_j / batch size) steps. `shuffle` also applies to datasets.
+        * `loss` is that of the rounds, with the embedding loss and the adjusted H;
+          `val_loss` is the plain loss of `compile`.
         * `steps_per_epoch` and endless datasets are refused.
 
         Args:
@@ -215,6 +218,18 @@ class DOSModel(keras.Model):
                 "is one pass over the over-sampled training set, and its length "
                 f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
             )
+        loss_weights = self.get_compile_config().get("loss_weights")
+        if loss_weights is not None:
+            raise ValueError(
+                "`loss_weights` has no place beside OverloadingCallback, which weights "
+                "the two parts of the loss by `embedding_weight`: leave it out of "
+                f"`compile`. Received: loss_weights={loss_weights}."
+            )
+        if not self.trainable_weights:
+            raise ValueError(
+                "The model has nothing to train: set `trainable` of some layers and "
+                "compile again. Received: no trainable weights."
+            )
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation(
                 (x, y, sample_weight), validation_split
@@ -238,6 +253,7 @@ class DOSModel(keras.Model):
                 **keras_arguments,
             )
         finally:
+            overloading.release()
             self._objective = None
             self.train_function = None
 
@@ -251,8 +267,8 @@ class DOSModel(keras.Model):
         with tf.GradientTape() as tape:
             embedding = self.embedder(x, training=True)
             slots = fill_slots(embedding, quadruplets["neighbors"], weights)
-            probabilities = apply_to_slots(self.head, slots)
-            loss = self._objective(y, slots, probabilities, weights, sample_weight)
+            logits = slot_logits(self.head, slots)
+            loss = self._objective(y, slots, logits, weights, sample_weight)
             loss += self._regularization()
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_weights
@@ -260,7 +276,8 @@ class DOSModel(keras.Model):
 
         tracker = next(metric for metric in self.metrics if metric.name == "loss")
         tracker.update_state(unscaled(loss), sample_weight=ops.shape(y)[0])
-        y_pred = {"embedding": embedding, "probabilities": probabilities[:, 0]}
+        probabilities = ops.softmax(logits[:, 0])
+        y_pred = {"embedding": embedding, "probabilities": probabilities}
         metrics = self.compute_metrics(x, y, y_pred, sample_weight)
         return {**metrics, **self._objective.logs()}
 
@@ -327,12 +344,17 @@ def fill_slots(embedding: Any, neighbors: Any, weights: Any) -> Any:
     return ops.concatenate([live, stored], axis=1)
 
 
-def apply_to_slots(head: keras.Model, slots: Any) -> Any:
-    """Return g(v) for each slot: from shape (b, s, d) to (b, s, n), float32."""
+def slot_logits(head: keras.Model, slots: Any) -> Any:
+    """Return the logits of g(v) for each slot: from (b, s, d) to (b, s, n), float32."""
     b, s, d = ops.shape(slots)
     probabilities = head(ops.reshape(slots, (-1, d)), training=True)
-    n = probabilities.shape[-1]
-    return ops.cast(ops.reshape(probabilities, (b, s, n)), "float32")
+    # A softmax of Keras remembers its logits. Without them log p is as good, down to
+    # the smallest p that float32 holds.
+    logits = getattr(probabilities, "_keras_logits", None)
+    if logits is None:
+        p = ops.cast(probabilities, "float32")
+        logits = ops.log(ops.maximum(p, np.finfo(np.float32).tiny))
+    return ops.reshape(ops.cast(logits, "float32"), (b, s, probabilities.shape[-1]))
 
 
 def _output_on_the_way(layer: keras.Layer, tensor: Any) -> Any:

@@ -26,8 +26,8 @@ class MicroClusterObjective:
         tau: Exponent of the prior; 0 leaves H as it is.
 
     Attributes:
-        prior: Class frequencies of the samples trained on, shape (n,), by which H is
-            adjusted; a variable.
+        prior: Class frequencies of the samples trained on, shape (n,), all positive,
+            by which H is adjusted; a variable.
         unit: The squared distance that counts as 1 in the scale-free form; a variable
             that each refresh sets.
     """
@@ -42,7 +42,13 @@ class MicroClusterObjective:
         tau: float,
     ) -> None:
         self._loss = per_example(loss)
-        self._reduce = _Reduction(getattr(loss, "reduction", "sum_over_batch_size"))
+        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        if reduction in (None, "none"):
+            raise ValueError(
+                "The loss of `compile` must be reduced over the batch: leave "
+                f"`reduction` out. Received: reduction={reduction!r}."
+            )
+        self._reduce = _Reduction(reduction)
         self._embedding_weight = embedding_weight
         self._scale_free = scale_free
         self._tau = tau
@@ -57,7 +63,7 @@ class MicroClusterObjective:
         self,
         y: Any,
         slots: Any,
-        probabilities: Any,
+        logits: Any,
         weights: Any,
         sample_weight: Any = None,
     ) -> Any:
@@ -66,7 +72,7 @@ class MicroClusterObjective:
         Args:
             y: Labels, shape (b,), (b, 1) or one-hot (b, n).
             slots: N(x), shape (b, s, d): slot 0 the live f(x), then stored neighbors.
-            probabilities: g(v) of each slot, shape (b, s, n).
+            logits: Of g(v) for each slot, shape (b, s, n).
             weights: w, shape (b, s); 0 for slots that do not exist.
             sample_weight: Shape (b,), or None.
 
@@ -83,7 +89,7 @@ class MicroClusterObjective:
         parts = {
             "embedding_loss": losses.embedding_loss(distances, weights, mask=mask),
             "classification_loss": losses.classification_loss(
-                shares, self._slot_losses(y, probabilities)
+                shares, self._slot_losses(y, logits)
             ),
         }
         reduced = {
@@ -106,13 +112,16 @@ class MicroClusterObjective:
         for tracker in self._trackers.values():
             tracker.reset_state()
 
-    def _slot_losses(self, y: Any, probabilities: Any) -> Any:
+    def _slot_losses(self, y: Any, logits: Any) -> Any:
         """Return H(g(v), y) of each slot, shape (b, s)."""
-        b, s, n = ops.shape(probabilities)
+        b, s, n = ops.shape(logits)
         if self._tau:
-            probabilities = losses.prior_adjusted(probabilities, self.prior, self._tau)
+            logits = losses.prior_adjusted(logits, self.prior, self._tau)
+        # From this very softmax Keras' cross-entropies find their way back to the
+        # logits; probabilities below 1e-7 would have no gradient.
+        probabilities = keras.activations.softmax(ops.reshape(logits, (-1, n)))
         labels = ops.repeat(y, s, axis=0)
-        values = self._loss(labels, ops.reshape(probabilities, (-1, n)))
+        values = self._loss(labels, probabilities)
         if len(values.shape) != 1:
             raise ValueError(
                 "The loss of `compile` must give one value per example, so that each "
@@ -162,7 +171,7 @@ def _crossentropy(y: Any, p: Any) -> Any:
 class _Reduction(keras.losses.Loss):
     """Reduces values of examples as any Keras loss, under tf.distribute too."""
 
-    def __init__(self, reduction: str | None) -> None:
+    def __init__(self, reduction: str) -> None:
         super().__init__(name="reduction", reduction=reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

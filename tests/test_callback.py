@@ -1,5 +1,6 @@
 """OverloadingCallback among the other callbacks of one `fit`."""
 
+import contextlib
 import csv
 
 import keras
@@ -268,6 +269,27 @@ def test_a_dead_network_is_told():
     with pytest.warns(UserWarning, match="All embeddings are equal"):
         history = fit(model, epochs=1).history
     assert np.isfinite(history["loss"]).all()
+
+
+def test_embeddings_far_from_those_stored_are_told():
+    """Fresh batch normalization: at inference the embedding is nearly constant."""
+    inputs = keras.Input((6,))
+    small = keras.layers.Rescaling(1e-3)(inputs)
+    e = keras.layers.BatchNormalization(epsilon=1e-7)(small)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}), 0.0)
+    with pytest.warns(UserWarning, match=r"BatchNormalization.*in epoch 1"):
+        fit(model, epochs=1)
+
+
+def test_after_fit_the_callback_holds_nothing():
+    x, y = blobs()
+    model = compiled(network())
+    callback = OverloadingCallback(warmup_epochs=0)
+    for others in ([], [Interrupt(0)]):
+        with contextlib.suppress(InterruptedError):
+            model.fit(x, y, verbose=0, callbacks=[callback, *others])
+        assert callback._state is None
 
 
 def test_a_search_of_ones_own_is_asked_for_each_class():

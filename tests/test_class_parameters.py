@@ -12,8 +12,8 @@ from keras_dos import OverloadingCallback
 from keras_dos.class_parameters import (
     check_k,
     check_r,
+    class_shares,
     resolve_class_parameters,
-    shares,
 )
 
 NAN, INF = float("nan"), float("inf")
@@ -222,8 +222,8 @@ def test_minority_found_and_groups(counts):
 
 
 def test_shares_are_those_of_the_over_sampled_set():
-    prior = shares(resolve((40, 0, 8), k=0, r=2.5).sizes)
-    np.testing.assert_allclose(prior, [40 / 60, 0, 20 / 60], rtol=1e-6)
+    prior = class_shares(resolve((40, 0, 8), k=0, r=2.5).sizes)
+    np.testing.assert_allclose(prior, [40 / 60, 40 / 60, 20 / 60], rtol=1e-6)
     assert prior.dtype == np.float32
 
 

@@ -237,6 +237,30 @@ def test_any_loss_serves_as_h():
     assert largest_difference(before, dos_weights(model, x, y)) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss_weights": 0.5}, "`loss_weights` has no place.*Received: loss_weights"),
+        (
+            {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="none")},
+            "must be reduced.*Received: reduction='none'",
+        ),
+    ],
+)
+def test_what_compile_cannot_mean_with_the_callback_is_refused(settings, message):
+    x, y = blobs()
+    with pytest.raises(ValueError, match=message):
+        dos_weights(compiled(network(), **settings), x, y)
+
+
+def test_a_model_with_nothing_to_train_is_refused():
+    x, y = blobs()
+    model = network()
+    model.trainable = False
+    with pytest.raises(ValueError, match="nothing to train"):
+        dos_weights(compiled(model), x, y)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean_with_sample_weight"])
 def test_the_reduction_of_the_loss_is_kept(reduction):
     x, y = blobs((20, 20, 20))

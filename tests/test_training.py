@@ -48,6 +48,61 @@ def test_with_k_0_a_full_batch_step_is_plain_keras(labels):
     )
 
 
+@pytest.mark.parametrize("labels", ["sparse", "one-hot"])
+def test_with_k_0_confident_mistakes_learn_as_in_plain_keras(labels):
+    """Below p = 1e-7 only the logits still have a gradient."""
+    x, y = blobs((20, 20, 20), spread=3.0)
+    x *= 100
+    loss = "sparse_categorical_crossentropy"
+    if labels == "one-hot":
+        y, loss = keras.utils.to_categorical(y, 3), "categorical_crossentropy"
+    plain, dos = (
+        compiled(identity_network(), learning_rate=1e-4, loss=loss) for _ in range(2)
+    )
+    p = plain.predict(x, verbose=0)["probabilities"]
+    truth = y if y.ndim == 1 else y.argmax(1)
+    assert (p[np.arange(60), truth] < 1e-7).sum() > 10
+    settings = {"batch_size": 60, "shuffle": False, "verbose": 0, "epochs": 5}
+    expected = plain.fit(x, y, **settings).history
+    callback = OverloadingCallback(k=0)
+    actual = dos.fit(x, y, callbacks=[callback], **settings).history
+    np.testing.assert_allclose(actual["loss"], expected["loss"], rtol=1e-5)
+    for a, b in zip(dos.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert expected["loss"][-1] < 0.9 * expected["loss"][0]
+
+
+def test_a_head_without_a_softmax_layer_learns_too():
+    """Probabilities made by hand: H falls back on log p."""
+
+    def probabilities(z):
+        e = keras.ops.exp(z - keras.ops.max(z, axis=-1, keepdims=True))
+        return e / keras.ops.sum(e, axis=-1, keepdims=True)
+
+    x, y = blobs()
+    weights = []
+    for last in (probabilities, keras.ops.softmax):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        e = keras.layers.Dense(4, activation="tanh")(inputs)
+        p = last(keras.layers.Dense(3)(e))
+        model = keras_dos.DOSModel(inputs, {"embedding": e, "probabilities": p})
+        callback = OverloadingCallback(k=3)
+        compiled(model).fit(x, y, epochs=3, verbose=0, callbacks=[callback])
+        weights.append(model.get_weights())
+    assert largest_difference(*weights) < 1e-5
+
+
+def test_classes_without_samples_do_not_take_over():
+    x, y = blobs((60, 40, 12))
+    model = compiled(network(n=10), optimizer=keras.optimizers.Adam(0.01))
+    callback = OverloadingCallback(k={0: 5, 1: 5, 2: 5})
+    model.fit(x, y, epochs=30, verbose=0, callbacks=[callback])
+    p = model.predict(x, verbose=0)["probabilities"]
+    assert p[:, 3:].sum(1).mean() < 0.05
+    assert (p.argmax(1) == y).mean() > 0.85
+
+
 def test_warm_up_is_plain_keras():
     """Complete passes over the original samples, cut into epochs of |Z'| = 110."""
     x, y = blobs((40, 30, 10))
