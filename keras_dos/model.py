@@ -218,7 +218,8 @@ class DOSModel(keras.Model):
                 "is one pass over the over-sampled training set, and its length "
                 f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
             )
-        loss_weights = self.get_compile_config().get("loss_weights")
+        # The public get_compile_config would serialize the loss, and warn of lambdas.
+        loss_weights = self._compile_config.config["loss_weights"]
         if loss_weights is not None:
             raise ValueError(
                 "`loss_weights` has no place beside OverloadingCallback, which weights "

@@ -12,6 +12,10 @@ from keras_dos import losses
 # T of ρ' in the scale-free form. With distances in units of their mean, T = 1 makes ρ'
 # nearly uniform, and the live embedding would get only 1/(k+1) of the class gradient.
 SHARE_TEMPERATURE = 0.1
+# In the scale-free form a neighbor this many units away pulls no more. A healthy round
+# never comes near it; where training moves the embeddings far from those stored, as
+# fresh batch normalization does, the pull would tear the network apart.
+FARTHEST = 100.0
 
 
 class MicroClusterObjective:
@@ -84,6 +88,7 @@ class MicroClusterObjective:
         share_distances = distances
         if self._scale_free:
             distances = ops.divide_no_nan(distances, self.unit)
+            distances = ops.minimum(distances, FARTHEST)
             share_distances = distances / SHARE_TEMPERATURE
         shares = losses.slot_weights(share_distances, weights, mask=mask)  # (10)
         parts = {

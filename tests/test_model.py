@@ -80,7 +80,10 @@ def test_from_classifier_takes_a_pooled_backbone():
     model = compiled(DOSModel.from_classifier(source, embedding=backbone.name))
     x = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), "uint8")
     y = np.array([0] * 9 + [1] * 3)
-    assert all(np.isfinite(w).all() for w in dos_weights(model, x, y, epochs=2))
+    # Fresh batch normalization: told, and kept from tearing the network apart.
+    with pytest.warns(UserWarning, match="BatchNormalization"):
+        weights = dos_weights(model, x, y, epochs=8)
+    assert all(np.isfinite(w).all() for w in weights)
 
 
 def test_a_head_with_batch_normalization_trains_on_what_it_will_see():
@@ -416,12 +419,12 @@ def test_trainings_follow_each_other():
         x,
         y,
         verbose=0,
-        callbacks=[OverloadingCallback(warmup_epochs=0, embedding_weight=2.0)],
+        callbacks=[OverloadingCallback(warmup_epochs=0, embedding_weight=0.2)],
     ).history
     np.testing.assert_allclose(
         history["loss"],
         np.add(
-            history["classification_loss"], np.multiply(2.0, history["embedding_loss"])
+            history["classification_loss"], np.multiply(0.2, history["embedding_loss"])
         ),
         rtol=1e-5,
     )

@@ -121,7 +121,7 @@ def test_warm_up_is_plain_keras():
         shuffle=False,
         verbose=0,
         callbacks=[
-            OverloadingCallback(warmup_epochs=3),
+            OverloadingCallback(warmup_epochs=3, prior_adjustment=0.0),
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda e, logs: weights.append(dos.get_weights())
             ),
