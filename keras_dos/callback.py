@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -348,29 +349,20 @@ class OverloadingCallback(keras.callbacks.Callback):
 _ROUND, _EPOCH_ORDER, _PASS_ORDER = range(3)
 
 
+@dataclass
 class _Training:
     """What the callback knows during one `fit`."""
 
-    def __init__(
-        self,
-        model: "DOSModel",
-        data: TrainingData,
-        shuffle: bool,
-        parameters: ClassParameters,
-        search: NeighborSearch,
-        pipeline: QuadrupletPipeline,
-        objective: MicroClusterObjective,
-    ) -> None:
-        self.model = model
-        self.data = data
-        self.shuffle = shuffle
-        self.parameters = parameters
-        self.search = search
-        self.pipeline = pipeline
-        self.objective = objective
-        self.warmup = 0
-        self.round: Round | None = None
-        self.refresh_time = 0.0
+    model: "DOSModel"
+    data: TrainingData
+    shuffle: bool
+    parameters: ClassParameters
+    search: NeighborSearch
+    pipeline: QuadrupletPipeline
+    objective: MicroClusterObjective
+    warmup: int = 0
+    round: Round | None = None
+    refresh_time: float = 0.0
 
     def logs(self) -> dict[str, float]:
         """Return the measures of the last overloading."""

@@ -109,8 +109,8 @@ def overload(
     k, slots = parameters.k, parameters.slots
     overloaded = np.flatnonzero(k[classes] > 0)
     reference = reference_samples(classes, parameters, rng)
-    # Lines 7-9, for the classes that line 11 will ask for.
-    embeddings = embed(np.concatenate([overloaded, reference]))
+    embedded = np.concatenate([overloaded, reference])
+    embeddings = embed(embedded)  # Lines 7-9, for the classes line 11 will ask for.
     table = embeddings[: len(overloaded)]
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
@@ -132,9 +132,7 @@ def overload(
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
     quadruplets = Quadruplets(samples, np.maximum(neighbors, 0), weights, table)
-    variances, spread = class_moments(
-        embeddings, classes[np.concatenate([overloaded, reference])]
-    )
+    variances, spread = class_moments(embeddings, classes[embedded])
     return Round(  # Line 21.
         quadruplets.ordered(np.lexsort((samples, copy))),
         distance_unit(np.concatenate(distances), spread),
