@@ -115,6 +115,8 @@ class OverloadingCallback(keras.callbacks.Callback):
         3
     """
 
+    _objective_class = MicroClusterObjective
+
     def __init__(
         self,
         k: ClassWiseInt = 5,
@@ -184,7 +186,7 @@ class OverloadingCallback(keras.callbacks.Callback):
             minority=self.minority,
             k_majority=self.k_majority,
         )
-        objective = MicroClusterObjective(
+        objective = self._objective_class(
             model.loss,
             embedding_weight=self.embedding_weight,
             scale_free=self.loss_form == "scale_free",

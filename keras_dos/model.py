@@ -267,7 +267,7 @@ class DOSModel(keras.Model):
         x, weights = quadruplets["x"], quadruplets["weights"]
         with tf.GradientTape() as tape:
             embedding = self.embedder(x, training=True)
-            slots = fill_slots(embedding, quadruplets["neighbors"], weights)
+            slots = self._objective.slots(embedding, quadruplets["neighbors"], weights)
             logits = slot_logits(self.head, slots)
             loss = self._objective(y, slots, logits, weights, sample_weight)
             loss += self._regularization()
@@ -323,26 +323,6 @@ class DOSModel(keras.Model):
         """Return the sum of `add_loss` and weight penalties, one share a replica."""
         total = sum(ops.sum(ops.cast(loss, "float32")) for loss in self.losses)
         return total / self.distribute_strategy.num_replicas_in_sync
-
-
-def fill_slots(embedding: Any, neighbors: Any, weights: Any) -> Any:
-    """Return N(x): the live f(x) in slot 0, then the stored neighbors.
-
-    Slots that do not exist hold a copy of f(x) without gradient, so that a layer of the
-    head that looks at the whole batch (batch normalization) sees nothing foreign.
-
-    Args:
-        embedding: f(x), shape (b, d).
-        neighbors: Stored embeddings, shape (b, k, d).
-        weights: w, shape (b, k + 1); 0 for slots that do not exist.
-
-    Returns:
-        Shape (b, k + 1, d), float32.
-    """
-    live = ops.expand_dims(ops.cast(embedding, "float32"), 1)
-    exists = ops.expand_dims(weights[:, 1:] > 0, -1)
-    stored = ops.where(exists, neighbors, ops.stop_gradient(live))
-    return ops.concatenate([live, stored], axis=1)
 
 
 def slot_logits(head: keras.Model, slots: Any) -> Any:

@@ -36,6 +36,10 @@ class MicroClusterObjective:
             that each refresh sets.
     """
 
+    # Subclasses that study the method change these two, `slots` and `_shares`.
+    _share_temperature = SHARE_TEMPERATURE
+    _differentiate_shares = False
+
     def __init__(
         self,
         loss: Any,
@@ -89,12 +93,13 @@ class MicroClusterObjective:
         if self._scale_free:
             distances = ops.divide_no_nan(distances, self.unit)
             distances = ops.minimum(distances, FARTHEST)
-            share_distances = distances / SHARE_TEMPERATURE
-        shares = losses.slot_weights(share_distances, weights, mask=mask)  # (10)
+            share_distances = distances / self._share_temperature
         parts = {
             "embedding_loss": losses.embedding_loss(distances, weights, mask=mask),
             "classification_loss": losses.classification_loss(
-                shares, self._slot_losses(y, logits)
+                self._shares(share_distances, weights, mask),
+                self._slot_losses(y, logits),
+                differentiate_shares=self._differentiate_shares,
             ),
         }
         reduced = {
@@ -108,6 +113,10 @@ class MicroClusterObjective:
             + self._embedding_weight * reduced["embedding_loss"]
         )
 
+    def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:
+        """Return N(x), shape (b, k + 1, d), from what `fill_slots` takes."""
+        return fill_slots(embedding, neighbors, weights)
+
     def logs(self) -> dict[str, Any]:
         """Return the running means of ℓ'_f and ℓ'_g."""
         return {name: tracker.result() for name, tracker in self._trackers.items()}
@@ -116,6 +125,10 @@ class MicroClusterObjective:
         """Start the running means anew."""
         for tracker in self._trackers.values():
             tracker.reset_state()
+
+    def _shares(self, distances: Any, weights: Any, mask: Any) -> Any:
+        """Return ρ' of each slot, eq. (10), shape (b, s)."""
+        return losses.slot_weights(distances, weights, mask=mask)
 
     def _slot_losses(self, y: Any, logits: Any) -> Any:
         """Return H(g(v), y) of each slot, shape (b, s)."""
@@ -171,6 +184,26 @@ def _crossentropy(y: Any, p: Any) -> Any:
     if y.shape[1:] == p.shape[1:]:
         return keras.losses.categorical_crossentropy(ops.cast(y, p.dtype), p)
     return keras.losses.sparse_categorical_crossentropy(y, p)
+
+
+def fill_slots(embedding: Any, neighbors: Any, weights: Any) -> Any:
+    """Return N(x): the live f(x) in slot 0, then the stored neighbors.
+
+    Slots that do not exist hold a copy of f(x) without gradient, so that a layer of the
+    head that looks at the whole batch (batch normalization) sees nothing foreign.
+
+    Args:
+        embedding: f(x), shape (b, d).
+        neighbors: Stored embeddings, shape (b, k, d).
+        weights: w, shape (b, k + 1); 0 for slots that do not exist.
+
+    Returns:
+        Shape (b, k + 1, d), float32.
+    """
+    live = ops.expand_dims(ops.cast(embedding, "float32"), 1)
+    exists = ops.expand_dims(weights[:, 1:] > 0, -1)
+    stored = ops.where(exists, neighbors, ops.stop_gradient(live))
+    return ops.concatenate([live, stored], axis=1)
 
 
 class _Reduction(keras.losses.Loss):

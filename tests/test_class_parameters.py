@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import compiled, identity_network
 
-import keras_dos.model
+import keras_dos.objective
 from keras_dos import OverloadingCallback
 from keras_dos.class_parameters import (
     check_k,
@@ -46,7 +46,7 @@ def train(counts, **arguments):
 def trained(monkeypatch):
     """Train, and return the neighbors and the quadruplets that each class got."""
     steps = []
-    fill_slots = keras_dos.model.fill_slots
+    fill_slots = keras_dos.objective.fill_slots
 
     def spy(embedding, neighbors, weights):
         steps.append((np.asarray(embedding), np.asarray(weights)))
@@ -55,7 +55,7 @@ def trained(monkeypatch):
     def run(counts, **arguments):
         x, y = data(counts)
         class_of = {tuple(row): j for row, j in zip(x, y, strict=True)}
-        monkeypatch.setattr(keras_dos.model, "fill_slots", spy)
+        monkeypatch.setattr(keras_dos.objective, "fill_slots", spy)
         train(counts, **arguments)
         neighbors, sizes = [set() for _ in counts], [0 for _ in counts]
         for rows, weights in steps:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from toy import blobs, compiled, identity_network, largest_difference, network
 
-import keras_dos.model
+import keras_dos.objective
 from keras_dos import OverloadingCallback
 
 
@@ -15,13 +15,13 @@ from keras_dos import OverloadingCallback
 def recorded(monkeypatch):
     """The (f(x), stored neighbors, w) of every step, from an eager `fit`."""
     batches = []
-    fill_slots = keras_dos.model.fill_slots
+    fill_slots = keras_dos.objective.fill_slots
 
     def spy(embedding, neighbors, weights):
         batches.append([np.asarray(t) for t in (embedding, neighbors, weights)])
         return fill_slots(embedding, neighbors, weights)
 
-    monkeypatch.setattr(keras_dos.model, "fill_slots", spy)
+    monkeypatch.setattr(keras_dos.objective, "fill_slots", spy)
     return batches
 
 
