@@ -1,0 +1,1 @@
+"""The proof: DOS beside the methods that people would pick instead."""

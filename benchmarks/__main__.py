@@ -1,0 +1,61 @@
+"""Run named experiments: `python -m benchmarks bars`; `all` runs every one.
+
+Cells that are done are kept in `benchmarks/results/cells` and never run again; tables
+and pictures are written anew from them. The test set is met by cells of the tests only.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from benchmarks import choice, figures, tables
+from benchmarks.cells import Store
+from benchmarks.experiments import EXPERIMENTS, TUNED_ON
+from benchmarks.runner import run_missing
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    results = Path(arguments.results)
+    store = Store(results / "cells")
+    wanted = list(EXPERIMENTS) if "all" in arguments.names else arguments.names
+    for name in wanted:
+        experiment = EXPERIMENTS[name]
+        if experiment.needs_choice:
+            print("Choice of settings, on validation data", flush=True)
+            run_missing(choice.cells(TUNED_ON), store, arguments.jobs)
+        print(f"{name}: {experiment.title}", flush=True)
+        run_missing(experiment.cells(store), store, arguments.jobs)
+        reader = tables.Reader(experiment, store)
+        _write(results / f"{name}.md", tables.document(name, reader))
+        _write(results / f"{name}.csv", tables.csv_text(reader))
+        pictures = figures.write(name, reader, results)
+        names = ", ".join([f"{name}.md", f"{name}.csv", *(p.name for p in pictures)])
+        print(f"Written to {results}: {names}", flush=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=(__doc__ or "").split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("names", nargs="+", choices=[*EXPERIMENTS, "all"])
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--results", default=str(RESULTS), help="folder to write into")
+    return parser.parse_args()
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a stop leaves the old or the new one."""
+    unfinished = path.with_suffix(f"{path.suffix}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""The named experiments: which cells each needs, and what it writes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks import choice
+from benchmarks.cells import Cell, Store
+from benchmarks.entries import ALL, DOS, PAPER_SETTING, Entry
+from benchmarks.problems import Part, Problem
+
+SEEDS = range(5)
+
+
+def _reduced(rate: float) -> dict[str, Any]:
+    return {"reduction_rate": rate}
+
+
+def mnist(p: float) -> Problem:
+    """MNIST whose four minority classes lose the share p."""
+    return Problem(
+        name=f"mnist_p{round(100 * p)}",
+        data="mnist",
+        title=f"MNIST, p = {p}",
+        imbalance=_reduced(p),
+        batch_size=60,
+        epochs=4,
+    )
+
+
+def back_rotation(p: float) -> Problem:
+    """MNIST-back-rotation, made anew, whose four minority classes lose the share p."""
+    return Problem(
+        name=f"mnist_back_rotation_p{round(100 * p)}",
+        data="mnist_back_rotation",
+        title=f"MNIST-back-rotation (made anew), p = {p}",
+        imbalance=_reduced(p) if p else {},
+        optimizer=0.01,
+        batch_size=40,
+        epochs=12,
+    )
+
+
+def svhn(p: float) -> Problem:
+    """The SVHN subset whose four minority classes lose the share p."""
+    return Problem(
+        name=f"svhn_subset_p{round(100 * p)}",
+        data="svhn_cropped",
+        title=f"SVHN subset (5,136 / 2,000), p = {p}",
+        imbalance=_reduced(p) if p else {},
+        batch_size=32,
+        epochs=9,
+    )
+
+
+def cifar10_lt(ratio: int) -> Problem:
+    """CIFAR-10-LT; no choice was made on it."""
+    return Problem(
+        name=f"cifar10_lt_{ratio}",
+        data="cifar10",
+        title=f"CIFAR-10-LT, ratio {ratio}",
+        imbalance={"profile": "exp", "ratio": ratio},
+        batch_size=50,
+        epochs=12 if ratio == 100 else 8,
+    )
+
+
+BARS = (back_rotation(0.9), mnist(0.99), svhn(0.9))
+TUNED_ON = (back_rotation(0.9), svhn(0.9))
+LONG_TAIL = (cifar10_lt(10), cifar10_lt(100))
+LONG_TAIL_ROWS = (
+    "plain CNN",
+    "random over-sampling",
+    "class-balanced loss",
+    "logit adjustment, loss",
+    "logit adjustment, post-hoc",
+    "deferred re-weighting",
+    "LDAM-DRW",
+    "input mixup",
+    "head retraining (cRT)",
+    "DOS without neighbors (k = 0)",
+    "DOS",
+)
+SVHN_RATES = (svhn(0.9), svhn(0.95), svhn(0.99))
+TABLE_6 = tuple(
+    make(p) for make in (mnist, back_rotation, svhn) for p in (0.9, 0.95, 0.99)
+)
+TABLE_7 = (mnist(0.99), back_rotation(0.99), svhn(0.99))
+TABLE_8 = (
+    svhn(0),
+    Problem(
+        name="cifar10",
+        data="cifar10",
+        title="CIFAR-10",
+        batch_size=50,
+        epochs=4,
+        network="C20-C50-F500-F120",
+    ),
+)
+TENFOLD = tuple(
+    Problem(
+        name=f"mnist_back_rotation_x10_reduced_{rate}",
+        data="mnist_back_rotation_x10",
+        title=f"MNIST-back-rotation (made anew), ten-fold, {rate} % less",
+        imbalance={"profile": "gaussian", "reduction_rate": rate / 100} if rate else {},
+        optimizer=0.01,
+        batch_size=40,
+        epochs=3,
+    )
+    for rate in (0, 20, 40)
+)
+BALANCED_DOS = tuple(
+    Entry(f"DOS, k = {k}", "dos", {"k": k, "r": 1}) for k in (3, 5, 10)
+)
+
+
+def _dos(label: str, **settings: Any) -> Entry:
+    return Entry(label, "dos", settings)
+
+
+DEFAULT = _dos("the defaults", embedding_readouts=True)
+ABLATIONS: dict[str, tuple[Entry, ...]] = {
+    "neighbors": (
+        _dos("k = 0: the same r and H, no neighbors", k=0, prior_adjustment=1.0),
+        _dos("k = 3", k=3),
+        _dos("k = 10", k=10),
+        _dos("k of the majority 0, as the paper has it", k_majority=0),
+    ),
+    "w and ρ'": (
+        _dos("w fixed at 1/(k + 1)", change="equal_w"),
+        _dos("ρ' off: w in its place", change="no_shares"),
+        _dos("ρ' at temperature 1 instead of .1", change="soft_shares"),
+        _dos("ρ' differentiated", change="differentiated_shares"),
+        _dos("class loss on f(x) alone", change="live_alone"),
+    ),
+    "embedding loss": (
+        _dos("ℓ_f off", embedding_weight=0.0),
+        *(_dos(f"λ = {w}", embedding_weight=w) for w in (0.03, 0.1, 1.0, 3.0)),
+        *(
+            _dos(f"literal ℓ_f, λ = {w}", loss_form="literal", embedding_weight=w)
+            for w in (0.001, 0.01, 0.1, 1.0)
+        ),
+        _dos("λ rising over the rounds", change="ramp"),
+    ),
+    "schedule": (
+        *(
+            _dos(f"warm-up {name} of the epochs", warmup_share=share)
+            for name, share in (
+                ("0", 0.0),
+                ("1/3", 1 / 3),
+                ("1/2", 0.5),
+                ("5/6", 5 / 6),
+            )
+        ),
+        _dos("refresh every third epoch", refresh_every=3),
+        _dos("refresh never again", refresh_every=1000),
+    ),
+    "re-sampling and H": (
+        _dos("r = 1", r=1),
+        _dos('r = "balance"', r="balance"),
+        _dos("H not adjusted", prior_adjustment=0.0),
+        _dos("H not adjusted, r = balance", prior_adjustment=0.0, r="balance"),
+        _dos("τ = 1.5", prior_adjustment=1.5),
+    ),
+    "in the embedding space": (
+        replace(
+            DEFAULT,
+            label="head retrained after the last round",
+            readout="retrained head",
+        ),
+        _dos("neighbors mixed half with f(x)", change="mixed"),
+    ),
+}
+PAPERS_OWN = Entry(
+    "the paper's own: k_mjr = 0, r = balance, plain H, λ = 1", "dos", PAPER_SETTING
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named experiment.
+
+    Attributes:
+        title: The heading of what it writes.
+        problems: The problems of its cells.
+        entries: Its rows, once the choices are made.
+        needs_choice: Whether settings are chosen on validation data first.
+        seeds: Draws.
+        part: What judges the cells.
+    """
+
+    title: str
+    problems: tuple[Problem, ...]
+    entries: Callable[[Store], tuple[Entry, ...]]
+    needs_choice: bool = False
+    seeds: range = SEEDS
+    part: Part = "test"
+
+    def cells(self, store: Store) -> Iterator[Cell]:
+        """Yield the trainings, one draw of all after the other."""
+        for seed in self.seeds:
+            for problem in self.problems:
+                for entry in self.entries(store):
+                    yield from entry.cells(problem, range(seed, seed + 1), self.part)
+
+
+def chosen_entries(
+    labels: tuple[str, ...] = (),
+) -> Callable[[Store], tuple[Entry, ...]]:
+    """Return what makes the rows of these labels, or of all, once they are chosen."""
+
+    def entries(store: Store) -> tuple[Entry, ...]:
+        return tuple(
+            choice.chosen(store, group, TUNED_ON)
+            for group in ALL
+            if not labels or group[0].label in labels
+        )
+
+    return entries
+
+
+def _fixed(*entries: Entry) -> Callable[[Store], tuple[Entry, ...]]:
+    return lambda store: entries
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "ablations": Experiment(
+        "Ablations: one change to the defaults at a time, on validation data",
+        (back_rotation(0.9),),
+        _fixed(DEFAULT, *sum(ABLATIONS.values(), ()), PAPERS_OWN),
+        seeds=range(100, 105),
+        part="validation",
+    ),
+    "bars": Experiment(
+        "DOS beside the field", BARS, chosen_entries(), needs_choice=True
+    ),
+    "cifar10_lt": Experiment(
+        "CIFAR-10-LT, on which no choice was made",
+        LONG_TAIL,
+        chosen_entries(LONG_TAIL_ROWS),
+        needs_choice=True,
+    ),
+    "table6": Experiment(
+        "Table 6: the paper's comparison over reduction rates",
+        TABLE_6,
+        chosen_entries(("plain CNN", "CNN-CL", "DOS, the paper's", "DOS")),
+        needs_choice=True,
+    ),
+    "reduction": Experiment(
+        "Balanced accuracy over reduction rates, all methods, SVHN subset",
+        SVHN_RATES,
+        chosen_entries(),
+        needs_choice=True,
+    ),
+    "tables1to3": Experiment(
+        "Tables 1-3: what imbalance does to a CNN and to its embedding",
+        (back_rotation(0), back_rotation(0.9)),
+        _fixed(Entry("CNN", "plain"), Entry("k-NN", "plain", {}, "knn")),
+    ),
+    "table7": Experiment(
+        "Table 7: k at p = .99",
+        TABLE_7,
+        _fixed(DOS, _dos("DOS, k = 3", k=3), _dos("DOS, k = 10", k=10)),
+    ),
+    "table8": Experiment(
+        "Table 8: balanced data",
+        TABLE_8,
+        _fixed(
+            Entry("CNN", "plain"), Entry("CNN-CL", "plain", {}, "CNN-CL"), *BALANCED_DOS
+        ),
+    ),
+    "table5": Experiment(
+        "Table 5: mean recall over overall reduction rates",
+        TENFOLD,
+        chosen_entries(("TL-RS-CSL", "LMLE", "DOS", "DOS-LR", "DOS-kNN", "plain CNN")),
+        needs_choice=True,
+    ),
+}

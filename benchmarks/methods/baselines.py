@@ -1,0 +1,168 @@
+"""The methods that people would pick instead, each on the same budget of steps."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from benchmarks.methods import losses, readouts, samples, weights
+from benchmarks.methods.task import Task, Trained
+from keras_dos import DOSModel
+
+CROSS_ENTROPY = "sparse_categorical_crossentropy"
+EFFECTIVE_BETA = 0.9999  # As in the papers of LDAM and of deferred re-weighting.
+
+
+def plain(task: Task) -> Trained:
+    """Cross-entropy on the samples as they are; CNN-CL and post-hoc come with it."""
+    model = task.network()
+    trained = train(task, model, CROSS_ENTROPY)
+    softmax = trained.readouts["softmax"]
+    more = {**readouts.of_embedding(task, model), **readouts.post_hoc(task, softmax)}
+    return replace(trained, readouts=trained.readouts | more)
+
+
+def class_weights(task: Task, power: float = 1.0) -> Trained:
+    """Cross-entropy weighted by n_j^(−power)."""
+    class_weight = weights.inverse_frequency(task.counts, power)
+    return train(task, task.network(), CROSS_ENTROPY, class_weight=class_weight)
+
+
+def class_balanced_loss(task: Task, beta: float = 0.999) -> Trained:
+    """Cross-entropy weighted by the effective number of samples."""
+    class_weight = weights.effective_number(task.counts, beta)
+    return train(task, task.network(), CROSS_ENTROPY, class_weight=class_weight)
+
+
+def over_sampling(task: Task) -> Trained:
+    """Cross-entropy on class-balanced random samples."""
+    data = class_balanced(task)
+    return train(task, task.network(), CROSS_ENTROPY, data)
+
+
+def smote(task: Task) -> Trained:
+    """Cross-entropy on the set that SMOTE balances, on pixels."""
+    x, y = samples.smote(task.x, task.y, task.seed)
+    data = samples.shuffled(x, y, task.batch_size, task.seed)
+    return train(task, task.network(), CROSS_ENTROPY, data)
+
+
+def focal(task: Task, gamma: float = 2.0) -> Trained:
+    """Focal loss."""
+    return train(task, task.network(), losses.focal(gamma))
+
+
+def logit_adjustment(task: Task, tau: float = 1.0) -> Trained:
+    """Logit-adjusted cross-entropy; with τ = 1 balanced softmax."""
+    return train(task, task.network(), losses.logit_adjusted(task.counts, tau))
+
+
+def mixup(task: Task, alpha: float = 0.2) -> Trained:
+    """Cross-entropy on mixed images and labels."""
+    data = samples.mixed_up(_shuffled(task), alpha, task.seed)
+    return train(task, task.network(), "categorical_crossentropy", data)
+
+
+def deferred_reweighting(task: Task, share: float = 0.2) -> Trained:
+    """Plain training, then class-balanced weights for the last share of the epochs."""
+    return _deferred(task, task.network(), CROSS_ENTROPY, share)
+
+
+def ldam_drw(task: Task, scale: float = 30.0, share: float = 0.2) -> Trained:
+    """LDAM with deferred re-weighting; its head compares directions."""
+    network = task.network()
+    embedding = network.output["embedding"]
+    p = losses.CosineHead(10, scale, name="probabilities")(embedding)
+    model = DOSModel(network.input, {"embedding": embedding, "probabilities": p})
+    return _deferred(task, model, losses.ldam(task.counts, scale), share)
+
+
+def head_retraining(task: Task, share: float = 1 / 3) -> Trained:
+    """Train plainly, then a fresh head on class-balanced samples (cRT).
+
+    Kang et al., ICLR 2020. The two stages share the budget.
+    """
+    first = _first_epochs(task, share)
+    network = task.network()
+    features = train(task, network, CROSS_ENTROPY, epochs=first)
+    network.embedder.trainable = False
+    embedding = network.output["embedding"]
+    head = layers.Dense(10, activation="softmax", name="fresh")
+    model = DOSModel(
+        network.input, {"embedding": embedding, "probabilities": head(embedding)}
+    )
+    data = class_balanced(task)
+    trained = train(task, model, CROSS_ENTROPY, data, epochs=task.epochs - first)
+    return replace(
+        trained,
+        steps=features.steps + trained.steps,
+        seconds=features.seconds + trained.seconds,
+    )
+
+
+def _deferred(task: Task, model: DOSModel, loss: Any, share: float) -> Trained:
+    first = _first_epochs(task, share)
+    data = _shuffled(task)
+    started = time.perf_counter()
+    task.compile(model, loss)
+    settings: dict[str, Any] = {
+        "steps_per_epoch": task.steps,
+        "shuffle": False,
+        "verbose": 0,
+    }
+    model.fit(data, epochs=first, **settings)
+    history = model.fit(
+        data,
+        epochs=task.epochs,
+        initial_epoch=first,
+        class_weight=weights.effective_number(task.counts, EFFECTIVE_BETA),
+        **settings,
+    )
+    seconds = time.perf_counter() - started
+    p = task.predict(model.classifier)
+    return Trained({"softmax": p}, task.epochs * task.steps, seconds, history.history)
+
+
+def _first_epochs(task: Task, share: float) -> int:
+    """Return the epochs before a last stage that takes this share of them."""
+    return min(task.epochs - 1, max(1, round(task.epochs * (1 - share))))
+
+
+def train(
+    task: Task,
+    model: DOSModel,
+    loss: Any,
+    data: tf.data.Dataset | None = None,
+    *,
+    epochs: int | None = None,
+    class_weight: dict[int, float] | None = None,
+) -> Trained:
+    """Train for the budget, or for some of its epochs."""
+    epochs = task.epochs if epochs is None else epochs
+    if data is None:
+        data = _shuffled(task)
+    started = time.perf_counter()
+    task.compile(model, loss)
+    history: keras.callbacks.History = model.fit(
+        data,
+        epochs=epochs,
+        steps_per_epoch=task.steps,
+        class_weight=class_weight,
+        shuffle=False,
+        verbose=0,
+    )
+    seconds = time.perf_counter() - started
+    p = task.predict(model.classifier)
+    return Trained({"softmax": p}, epochs * task.steps, seconds, history.history)
+
+
+def _shuffled(task: Task) -> tf.data.Dataset:
+    return samples.shuffled(task.x, task.y, task.batch_size, task.seed)
+
+
+def class_balanced(task: Task) -> tf.data.Dataset:
+    """Return batches of the training set in which all classes are equally likely."""
+    return samples.class_balanced(task.x, task.y, task.batch_size, task.seed)

@@ -1,0 +1,102 @@
+"""What every method is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.problems import Images, Labels
+from keras_dos import DOSModel, class_counts
+from keras_dos.class_parameters import resolve_class_parameters
+
+Probabilities = NDArray[np.float32]
+Readouts = dict[str, Probabilities]
+"""Class probabilities of the judged images by the name of the readout."""
+
+# So that Python's share of a step is small; it changes no weight.
+STEPS_PER_EXECUTION = 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training set with a network and a budget of gradient steps.
+
+    Attributes:
+        x: Training images, shape (m, h, w, c), uint8.
+        y: Labels, shape (m,).
+        minority: The minority classes, as the paper groups them.
+        x_eval: The images to classify.
+        build: Makes the uncompiled network.
+        new_optimizer: Makes the optimizer.
+        batch_size: Samples per step.
+        epochs: Epochs of `steps` steps; with them the budget.
+        seed: Of weights, order and all draws.
+    """
+
+    x: Images
+    y: Labels
+    minority: tuple[int, ...]
+    x_eval: Images
+    build: Callable[[tuple[int, ...]], DOSModel]
+    new_optimizer: Callable[[], keras.optimizers.Optimizer]
+    batch_size: int
+    epochs: int
+    seed: int
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Training samples per class."""
+        return class_counts(self.y, 10)
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch: one pass over what r = "moderate" over-samples to."""
+        return self.steps_of("moderate")
+
+    def steps_of(self, r: Any) -> int:
+        """Return the steps of one pass over the set over-sampled by r."""
+        parameters = resolve_class_parameters(
+            self.counts, k=0, r=r, minority=self.minority or None, k_majority=None
+        )
+        return -(-parameters.n_quadruplets // self.batch_size)
+
+    def network(self) -> DOSModel:
+        """Return the network; the same weights for every method of a seed."""
+        keras.utils.set_random_seed(self.seed)
+        return self.build(self.x.shape[1:])
+
+    def compile(self, model: keras.Model, loss: Any) -> None:
+        """Compile a model for this task."""
+        model.compile(
+            self.new_optimizer(), loss, steps_per_execution=STEPS_PER_EXECUTION
+        )
+
+    def predict(self, model: keras.Model, x: Images | None = None) -> NDArray[Any]:
+        """Return the outputs of a model for the judged images, or for `x`."""
+        images = self.x_eval if x is None else x
+        outputs: NDArray[Any] = model.predict(images, batch_size=500, verbose=0)
+        return outputs
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a method gives back.
+
+    Attributes:
+        readouts: Class probabilities, shape (n, 10), by name of the readout; the
+            first is the method's own.
+        steps: Gradient steps taken.
+        seconds: Wall time of the training, without the readouts.
+        history: Values by epoch that a figure may want.
+    """
+
+    readouts: Readouts
+    steps: int
+    seconds: float
+    history: Mapping[str, list[float]]
+
+
+Method = Callable[..., Trained]

@@ -1,0 +1,145 @@
+"""The data sets, as they are made imbalanced, with the network trained on each."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow_datasets as tfds
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from keras_dos import (
+    DOSModel,
+    class_counts,
+    make_imbalanced,
+    mnist_back_rotation,
+    networks,
+)
+
+Part = Literal["validation", "test"]
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+NETWORKS: dict[str, Callable[..., DOSModel]] = {
+    "C6-C16-F400-F120": networks.c6_c16_f400_f120,
+    "C20-C50-F500-F120": networks.c20_c50_f500_f120,
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One data set, one kind of imbalance, one training setting.
+
+    Args:
+        name: Unique; the folder of results has one file of this name.
+        data: "mnist", "svhn_cropped", "cifar10" or "mnist_back_rotation"; with
+            "_x10" each training image comes in ten versions.
+        title: What the tables say, including what differs from the original data.
+        imbalance: Arguments of `make_imbalanced`; empty for the data as they are.
+        optimizer: A name, or the learning rate of SGD with momentum .9.
+        batch_size: Samples per step.
+        epochs: Passes over the data that DOS sees with r = "moderate"; all methods
+            take the steps that follow from it.
+        network: A key of `NETWORKS`.
+    """
+
+    name: str
+    data: str
+    title: str
+    imbalance: dict[str, Any] = field(default_factory=dict)
+    optimizer: str | float = "adam"
+    batch_size: int = 60
+    epochs: int = 9
+    network: str = "C6-C16-F400-F120"
+
+    def build(self, image_shape: tuple[int, ...]) -> DOSModel:
+        """Return the uncompiled network."""
+        return NETWORKS[self.network](image_shape, n_classes=10)
+
+    def new_optimizer(self) -> keras.optimizers.Optimizer:
+        """Return the optimizer, fresh."""
+        if isinstance(self.optimizer, str):
+            return keras.optimizers.get(self.optimizer)
+        return keras.optimizers.SGD(self.optimizer, momentum=0.9)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one draw trains on and is judged on.
+
+    Attributes:
+        x: Training images, shape (m, h, w, c).
+        y: Training labels, shape (m,).
+        x_eval: Images of the part that judges.
+        y_eval: Their labels.
+        minority: The classes that lost samples; for data that are not reduced, none.
+    """
+
+    x: Images
+    y: Labels
+    x_eval: Images
+    y_eval: Labels
+    minority: tuple[int, ...]
+
+
+def load(problem: Problem, part: Part, seed: int) -> Split:
+    """Draw the imbalanced training set of a seed, and the part that judges it.
+
+    For "validation" the judging part is held out of the training set before the
+    reduction; the test set is not even loaded.
+    """
+    x, y, x_eval, y_eval = _read(problem.data, part)
+    if not problem.imbalance:
+        return Split(x, y, x_eval, y_eval, ())
+    kept = make_imbalanced(y, seed=seed, **problem.imbalance)
+    before, after = class_counts(y), class_counts(y[kept])
+    if problem.imbalance.get("profile", "random") == "random":
+        minority = np.flatnonzero(after < before)
+    else:
+        minority = np.flatnonzero(after < after.max() / 2)
+    return Split(x[kept], y[kept], x_eval, y_eval, tuple(minority.tolist()))
+
+
+@functools.lru_cache(maxsize=2)
+def _read(data: str, part: Part) -> tuple[Images, Labels, Images, Labels]:
+    source = "mnist" if data.startswith("mnist") else data
+    x, y = _tfds(source, "train")
+    held_out = 1_000 if len(y) < 10_000 else 10_000
+    if data.startswith("mnist_back_rotation"):
+        return _back_rotation(x, y, part, copies=10 if data.endswith("_x10") else 1)
+    if part == "test":
+        return x, y, *_tfds(source, "test")
+    # One split for all draws: choices never see what the test cells train on twice.
+    x, x_eval, y, y_eval = train_test_split(
+        x, y, test_size=held_out, stratify=y, random_state=0
+    )
+    return x, y, x_eval, y_eval
+
+
+def _back_rotation(
+    x: Images, y: Labels, part: Part, copies: int
+) -> tuple[Images, Labels, Images, Labels]:
+    """Make 12,000 training images, as many as the paper trains on, and the others.
+
+    Validation images come from MNIST's training images that are not among the 12,000.
+    """
+    if part == "test":
+        x_eval, y_eval = _tfds("mnist", "test")
+    else:
+        x_eval, y_eval = x[12_000:22_000], y[12_000:22_000]
+    x, y = x[:12_000], y[:12_000]
+    # Ten versions: as drawn and mirrored, five rotations and backgrounds of each.
+    versions = [mnist_back_rotation(x, seed=0)]
+    for copy in range(1, copies):
+        flipped = x[:, :, ::-1] if copy % 2 else x
+        versions.append(mnist_back_rotation(flipped, seed=2 + copy))
+    x_eval = mnist_back_rotation(x_eval, seed=1)
+    return np.concatenate(versions), np.tile(y, copies), x_eval, y_eval
+
+
+def _tfds(name: str, split: str) -> tuple[Images, Labels]:
+    batch = tfds.load(name, split=split, batch_size=-1)
+    return batch["image"].numpy(), batch["label"].numpy()

@@ -1,0 +1,63 @@
+"""Runs cells that are not done yet, in parallel processes of one thread each."""
+
+import importlib.metadata
+import multiprocessing
+import platform
+import shlex
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from tqdm import tqdm
+
+from benchmarks.cells import Cell, Record, Store, run
+
+PACKAGES = ("keras-dos", "keras", "tensorflow", "scann", "numpy", "scikit-learn")
+
+
+def run_missing(cells: Iterable[Cell], store: Store, jobs: int) -> None:
+    """Run the cells that the store does not hold, and add each as it is done.
+
+    Args:
+        cells: What is wanted; duplicates and cells that are done are skipped.
+        store: Where records go.
+        jobs: Processes at a time.
+
+    Raises:
+        RuntimeError: After all others have run, if cells failed.
+    """
+    missing = {cell.key: cell for cell in cells if cell not in store}
+    if not missing:
+        return
+    stamp = _stamp()
+    failures = []
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
+    with ProcessPoolExecutor(jobs, context, _use_one_thread) as pool:
+        running = {pool.submit(run, cell): cell for cell in missing.values()}
+        for future in tqdm(as_completed(running), total=len(running), unit="cell"):
+            cell = running[future]
+            try:
+                store.add(cell, future.result() | stamp)
+            except Exception as error:  # One bad cell must not cost the others.
+                failures.append(f"{cell.key}: {error!r}")
+                tqdm.write(failures[-1])
+    if failures:
+        raise RuntimeError(
+            f"{len(failures)} of {len(missing)} cells failed; the others are kept, and "
+            "the same command runs these again. Received:\n" + "\n".join(failures)
+        )
+
+
+def _stamp() -> Record:
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **versions},
+    }
+
+
+def _use_one_thread() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)

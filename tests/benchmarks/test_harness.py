@@ -1,0 +1,216 @@
+"""The harness: cells, resuming, choices, tables."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import choice, entries, figures, problems, runner, tables
+from benchmarks.cells import Cell, Store
+from benchmarks.entries import DOS, Entry
+from benchmarks.experiments import EXPERIMENTS, Experiment
+from benchmarks.measures import class_wise, difference, mean_sd
+from benchmarks.problems import Problem
+
+PROBLEM = Problem("toy", "mnist", "Toy, p = 0.9", {"reduction_rate": 0.9})
+CELL = Cell(PROBLEM, "plain", {}, 0, "test")
+
+
+def record(recall, **measures):
+    values = {m: [recall] * 10 for m in ("precision", "recall", "f1", "auprc")}
+    return {
+        "minority": [0, 1, 2, 3],
+        "counts": [5] * 4 + [50] * 6,
+        "steps": 7,
+        "seconds": 2.0,
+        "measures": {"softmax": values} | measures,
+        "history": {"minority_variance": [None, 2.0], "majority_variance": [None, 1.0]},
+        "command": "python -m benchmarks toy",
+        "versions": {"keras": "3"},
+    }
+
+
+def test_what_is_done_is_found_again_and_a_torn_line_is_not(tmp_path):
+    store = Store(tmp_path)
+    assert CELL not in store
+    store.add(CELL, record(0.5))
+    path = tmp_path / "toy.jsonl"
+    with path.open("a") as file:
+        file.write('{"key": "half a li')
+    again = Store(tmp_path)
+    assert again[CELL]["steps"] == 7
+    other = replace(CELL, seed=1)
+    again.add(other, record(0.6))
+    final = Store(tmp_path)
+    assert CELL in final
+    assert other in final
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"problem": replace(PROBLEM, epochs=10)},
+        {"problem": replace(PROBLEM, imbalance={"reduction_rate": 0.95})},
+        {"method": "focal"},
+        {"settings": {"tau": 2.0}},
+        {"seed": 1},
+        {"part": "validation"},
+    ],
+)
+def test_another_training_is_another_cell(change):
+    assert replace(CELL, **change).key != CELL.key
+
+
+def test_another_title_is_the_same_cell():
+    assert replace(CELL, problem=replace(PROBLEM, title="new")).key == CELL.key
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Run cells in threads, by a stand-in; collect what ran."""
+    cells = []
+
+    def run(cell):
+        cells.append(cell)
+        if cell.settings.get("broken"):
+            raise ValueError("broken")
+        return record(0.5)
+
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(
+        runner, "ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs)
+    )
+    return cells
+
+
+def test_a_cell_that_is_done_never_runs_again(tmp_path, ran):
+    store = Store(tmp_path)
+    runner.run_missing([CELL, CELL], store, jobs=2)
+    assert ran == [CELL]
+    runner.run_missing([CELL], Store(tmp_path), jobs=2)
+    assert ran == [CELL]
+    stored = json.loads((tmp_path / "toy.jsonl").read_text())
+    assert "keras-dos" in stored["versions"]
+    assert stored["command"].startswith("python -m benchmarks")
+
+
+def test_a_broken_cell_costs_no_other(tmp_path, ran):
+    store = Store(tmp_path)
+    broken = replace(CELL, settings={"broken": True})
+    with pytest.raises(RuntimeError, match="1 of 2 cells failed"):
+        runner.run_missing([broken, CELL], store, jobs=1)
+    assert CELL in store
+    assert broken not in store
+
+
+@pytest.fixture
+def small_data(monkeypatch):
+    """Stand in for TFDS, and tell what was read."""
+    read = []
+
+    def load(name, split):
+        read.append((name, split))
+        n = 12_000 if split == "train" else 100
+        y = np.arange(n) % 10
+        return np.zeros((n, 4, 4, 1), np.uint8) + y[:, None, None, None], y
+
+    monkeypatch.setattr(problems, "_tfds", load)
+    problems._read.cache_clear()
+    yield read
+    problems._read.cache_clear()
+
+
+def test_validation_never_reads_the_test_set(small_data):
+    split = problems.load(PROBLEM, "validation", seed=3)
+    assert {part for _, part in small_data} == {"train"}
+    assert len(split.y_eval) == 10_000
+    assert len(split.minority) == 4
+    counts = np.bincount(split.y)
+    assert (counts[list(split.minority)] == 20).all()
+    assert (split.x[:, 0, 0, 0] == split.y).all()
+
+
+def test_test_cells_are_judged_on_the_test_set(small_data):
+    split = problems.load(PROBLEM, "test", seed=3)
+    assert len(split.y_eval) == 100
+    assert sum(np.bincount(split.y) == 1200) == 6
+
+
+def test_another_seed_draws_other_classes(small_data):
+    drawn = {problems.load(PROBLEM, "test", seed).minority for seed in range(5)}
+    assert len(drawn) > 1
+
+
+def test_mean_sd_and_paired_difference():
+    assert mean_sd([70.0, 72.0, 74.0]) == "72.0 ± 2.0"
+    assert mean_sd([0.51, 0.53], digits=3) == ".520 ± .014"
+    assert mean_sd([0.5, np.nan, 0.5]) == "diverged (1 of 3)"
+    gain = difference(np.array([3.0, 5.0, 4.0]), np.array([2.0, 2.0, 2.0]))
+    # Mean 2, sd 1, t(.975, 2) = 4.3027: 2 ± 4.3027 / √3.
+    assert gain["mean"] == 2
+    assert gain["low"] == pytest.approx(2 - 2.4841, abs=1e-3)
+    assert gain["high"] == pytest.approx(2 + 2.4841, abs=1e-3)
+
+
+def test_cnn_cl_is_knn_but_for_auprc():
+    knn = {m: [0.1] * 10 for m in ("precision", "recall", "f1", "auprc")}
+    lr = {m: [0.2] * 10 for m in ("precision", "recall", "f1", "auprc")}
+    found = record(0.5, knn=knn, lr=lr)
+    assert class_wise(found, "CNN-CL", "f1").tolist() == [0.1] * 10
+    assert class_wise(found, "CNN-CL", "auprc").tolist() == [0.2] * 10
+
+
+def test_the_best_candidate_on_validation_is_chosen(tmp_path):
+    store = Store(tmp_path)
+    group = tuple(Entry("m", "focal", {"gamma": g}) for g in (0.5, 1.0, 2.0))
+    for entry, recall in zip(group, (0.6, 0.8, 0.7), strict=True):
+        for cell in entry.cells(PROBLEM, choice.SEEDS, "validation"):
+            store.add(cell, record(recall))
+    assert choice.chosen(store, group, (PROBLEM,)) == group[1]
+    assert choice.scores(store, group, (PROBLEM,))[2] == pytest.approx(70)
+
+
+def test_no_method_has_more_candidates_than_four():
+    assert max(len(group) for group in entries.ALL) <= 4
+    labels = [group[0].label for group in entries.ALL]
+    assert len(labels) == len(set(labels))
+
+
+def test_a_comparison_shows_means_differences_and_how_it_was_made(tmp_path):
+    rows = (Entry("plain CNN", "plain"), Entry("focal loss", "focal"), DOS)
+    experiment = Experiment("Toys", (PROBLEM,), lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    for entry, recall in zip(rows, (0.5, None, 0.7), strict=True):
+        for cell in entry.cells(PROBLEM, range(2), "test"):
+            found = record(recall)
+            if recall is None:
+                found["measures"] = {}
+            store.add(cell, found)
+    reader = tables.Reader(experiment, store)
+    text = tables.document("toys", reader)
+    assert "| *plain CNN* | 50.0 ± 0.0 | .500 ± .000 |" in text
+    assert "+20.0 [+20.0, +20.0]" in text
+    assert "| focal loss | diverged (2 of 2) |" in text
+    assert "| Toy, p = 0.9 | 0 | 0 1 2 3 | 5 5 5 5 50 50 50 50 50 50 | 7 |" in text
+    assert "`python -m benchmarks toy`" in text
+    lines = tables.csv_text(reader).splitlines()
+    assert len(lines) == 1 + 3 * 2
+    assert lines[-1].startswith("DOS,,toy,1,0 1 2 3,5 5 5 5 50")
+    figure = figures.methods(reader)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()][-1] == "plain CNN"
+    drawn = figures.variance(reader).axes[0].lines[0]
+    assert drawn.get_ydata().tolist() == [2.0]
+
+
+def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
+    from benchmarks.methods import METHODS
+
+    monkeypatch.setattr(choice, "chosen", lambda store, group, problems: group[0])
+    store = Store(tmp_path)
+    for experiment in EXPERIMENTS.values():
+        cells = list(experiment.cells(store))
+        assert cells
+        assert {cell.method for cell in cells} <= METHODS.keys()
+        assert {cell.part for cell in cells} == {experiment.part}
