@@ -68,7 +68,7 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
     _each("head retraining (cRT)", "head_retraining", share=(0.2, 0.4)),
     (Entry("CNN-CL", "plain", {}, "CNN-CL"),),
     _each("TL-RS-CSL", "triplet", weight=(0.1, 1.0), cost_power=(0.0, 0.5)),
-    _each("LMLE", "lmle", margin=(0.03, 0.1), warmup_share=(0.5, 0.75)),
+    _each("LMLE", "lmle", margin=(0.1, 0.3), warmup_share=(0.5, 0.75)),
 )
 """The field, each with at most four settings to choose among."""
 

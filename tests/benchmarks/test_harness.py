@@ -204,6 +204,28 @@ def test_a_comparison_shows_means_differences_and_how_it_was_made(tmp_path):
     assert drawn.get_ydata().tolist() == [2.0]
 
 
+@pytest.mark.parametrize(("recall", "answer"), [(0.9, "reached"), (0.6, "not reached")])
+def test_bars_tell_what_was_not_reached(recall, answer, tmp_path):
+    rows = (
+        Entry("plain CNN", "plain"),
+        Entry("random over-sampling", "over_sampling"),
+        Entry("LDAM-DRW", "ldam_drw"),
+        DOS,
+    )
+    experiment = Experiment("Bars", (PROBLEM,), lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    for entry, value in zip(rows, (0.5, 0.6, 0.7, recall), strict=True):
+        for cell in entry.cells(PROBLEM, range(2), "test"):
+            store.add(cell, record(value))
+    text = tables.document("bars", tables.Reader(experiment, store))
+    (line,) = [
+        line for line in text.splitlines() if "best baseline" in line and "|" in line
+    ]
+    assert "LDAM-DRW" in line
+    assert f"{100 * recall - 70:.1f}" in line
+    assert line.replace("*", "").rstrip("| ").endswith(f"| {answer}")
+
+
 def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
     from benchmarks.methods import METHODS
 
