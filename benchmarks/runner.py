@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import multiprocessing
+import os
 import platform
 import shlex
 import sys
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -32,7 +34,8 @@ def run_missing(cells: Iterable[Cell], store: Store, jobs: int) -> None:
     stamp = _stamp()
     failures = []
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
-    with ProcessPoolExecutor(jobs, context, _use_one_thread) as pool:
+    pool = ProcessPoolExecutor(jobs, context, _set_up)
+    try:
         running = {pool.submit(run, cell): cell for cell in missing.values()}
         for future in tqdm(as_completed(running), total=len(running), unit="cell"):
             cell = running[future]
@@ -41,6 +44,9 @@ def run_missing(cells: Iterable[Cell], store: Store, jobs: int) -> None:
             except Exception as error:  # One bad cell must not cost the others.
                 failures.append(f"{cell.key}: {error!r}")
                 tqdm.write(failures[-1])
+    finally:
+        # Ctrl-C must not wait for hundreds of cells that have not begun.
+        pool.shutdown(cancel_futures=True)
     if failures:
         raise RuntimeError(
             f"{len(failures)} of {len(missing)} cells failed; the others are kept, and "
@@ -56,8 +62,18 @@ def _stamp() -> Record:
     }
 
 
-def _use_one_thread() -> None:
+def _set_up() -> None:
+    """Give a worker one thread, and end it with the process that started it."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    # A worker whose parent was killed would go on with cells that nobody stores.
+    os._exit(1)
