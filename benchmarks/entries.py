@@ -80,9 +80,15 @@ OURS: tuple[tuple[Entry, ...], ...] = (
     (Entry("DOS without neighbors (k = 0)", "dos", {"k": 0, "prior_adjustment": 1.0}),),
     (Entry("DOS-kNN", "dos", DOS.settings, "knn"),),
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
+    (
+        Entry("DOS, tuned", "dos", DOS.settings),
+        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.25}),
+        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.5}),
+        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.5, "embedding_weight": 0.1}),
+    ),
     (DOS,),
 )
-"""DOS in its forms; the recommended one has nothing to choose: its defaults."""
+"""DOS in its forms; the recommended one, "DOS", has nothing to choose: its defaults."""
 
 ALL = BASELINES + OURS
 

@@ -88,7 +88,7 @@ def settings_of(entry: Entry) -> str:
     ]
     if entry.readout.startswith("post-hoc"):
         shown.append(f"tau = {entry.readout.split()[1]}")
-    return ", ".join(shown)
+    return ", ".join(shown) or "defaults"
 
 
 def comparison(reader: Reader) -> str:

@@ -1,8 +1,13 @@
 """The harness: cells, resuming, choices, tables."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,7 +202,7 @@ def test_a_comparison_shows_means_differences_and_how_it_was_made(tmp_path):
     assert "`python -m benchmarks toy`" in text
     lines = tables.csv_text(reader).splitlines()
     assert len(lines) == 1 + 3 * 2
-    assert lines[-1].startswith("DOS,,toy,1,0 1 2 3,5 5 5 5 50")
+    assert lines[-1].startswith("DOS,defaults,toy,1,0 1 2 3,5 5 5 5 50")
     figure = figures.methods(reader)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()][-1] == "plain CNN"
     drawn = figures.variance(reader).axes[0].lines[0]
@@ -236,3 +241,40 @@ def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
         assert cells
         assert {cell.method for cell in cells} <= METHODS.keys()
         assert {cell.part for cell in cells} == {experiment.part}
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    code = (
+        "import time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "import multiprocessing, os, sys\n"
+        "from benchmarks import runner\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    pool = ProcessPoolExecutor(1, context, runner._set_up)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    pool.submit(time.sleep, 600)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    root = Path(runner.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    worker = int(done.stdout)
+    end = time.monotonic() + 30
+    while _runs(worker):
+        assert time.monotonic() < end, "the worker goes on without its parent"
+        time.sleep(0.1)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # A process that has ended but that nobody waits for yet does not run either.
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or status.read_text().rsplit(")")[1].split()[0] != "Z"
