@@ -55,6 +55,9 @@ def build_archive(
     functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {}
 
     def run(*tensors: Any) -> Tensors:
+        # A server does not check shapes, and some networks take any without an error.
+        pairs = zip(tensors, inputs.specs, strict=True)
+        tensors = tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs)
         outputs = model(inputs.pack(tensors), training=False)
         if not isinstance(outputs, dict):
             outputs = {"probabilities": outputs}
