@@ -189,12 +189,12 @@ class RestHandler(http.server.BaseHTTPRequestHandler):
         r"(/labels/(?P<label>\w+))?(?P<predict>:predict)?"
     )
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         versions = self.models.versions()
         statuses = [{"version": str(v), "state": "AVAILABLE"} for v in versions]
         self._answer(200, {"model_version_status": statuses})
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         path = self._path.fullmatch(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         request = json.loads(body)

@@ -97,10 +97,10 @@ def export_servable(
     prior, weights = _priors(model, training_prior, deployment_prior, n)
     samples = sample_inputs(inputs, warmup_inputs)
     facts = {
-        "classes": list(class_names or range(n)),
+        "classes": list(range(n) if class_names is None else class_names),
         "class_counts": class_counts,
         "probabilities_prior": prior,
-        "metrics": read_metrics(metrics or {}),
+        "metrics": read_metrics({} if metrics is None else metrics),
     }
 
     _check_probabilities(model, inputs, samples)
@@ -124,7 +124,7 @@ def export_servable(
 
 def _n_classes(model: keras.Model) -> int:
     probabilities = named_outputs(model).get("probabilities")
-    shape = getattr(probabilities, "shape", ())
+    shape: Any = getattr(probabilities, "shape", ())
     if len(shape) != 2 or (shape[1] or 0) < 2:
         raise ValueError(
             "`model` must have class probabilities, shape (batch, n) with n at least "
@@ -152,8 +152,9 @@ def _check_counts(counts: Any, n: int) -> None:
     values = np.asarray(counts)
     if values.shape != (n,) or values.dtype.kind not in "iu" or values.min() < 0:
         raise ValueError(
-            f"`class_counts` must be {n} integers, the training samples of each class, "
-            f"as `keras_dos.class_counts` returns them. Received: class_counts={counts}."
+            f"`class_counts` must be {n} integers, the training samples of each class "
+            "as `keras_dos.class_counts` returns them. "
+            f"Received: class_counts={counts}."
         )
 
 

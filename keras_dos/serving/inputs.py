@@ -48,7 +48,7 @@ def read_inputs(model: keras.Model) -> ModelInputs:
     """Return the inputs of a functional or sequential model.
 
     A name that Keras chose would change from export to export, and with it what clients
-    have to send: such an input is called "inputs", or "inputs_0", ... if there are more.
+    have to send. Such an input is called "inputs", or "inputs_0", ... of several.
 
     Raises:
         ValueError: If the model has no graph of named inputs.
@@ -73,6 +73,8 @@ def read_inputs(model: keras.Model) -> ModelInputs:
         if _KERAS_NAME.fullmatch(name):
             name = "inputs" if len(leaves) == 1 else f"inputs_{position}"
         name = re.sub(r"\W", "_", name, flags=re.ASCII)
+        if not name[0].isalpha():  # TensorFlow would refuse or change it.
+            name = f"input_{name.lstrip('_')}"
         specs.append(tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name))
     shared = [name for name, n in Counter(spec.name for spec in specs).items() if n > 1]
     if shared:

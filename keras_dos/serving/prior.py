@@ -34,7 +34,8 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
             "frequencies in the order of the model's outputs. "
             f"Received: {name}={values}."
         )
-    return prior / prior.sum()
+    shares: NDArray[np.float64] = prior / prior.sum()
+    return shares
 
 
 def prior_weights(
@@ -48,5 +49,6 @@ def prior_weights(
         >>> prior_weights(np.array([0.5, 0.5]), np.array([0.8, 0.2])).tolist()
         [1.0, 0.25]
     """
-    ratios: NDArray[np.float64] = deployment / training
-    return (ratios / ratios.max()).astype(np.float32)
+    ratios = deployment / training
+    weights: NDArray[np.float32] = (ratios / ratios.max()).astype(np.float32)
+    return weights

@@ -51,7 +51,11 @@ def build_archive(
         ValueError: If the graph needs more than a server has.
     """
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    # A model that is tracked itself is written with all its weights twice. Its lookup
+    # tables must be tracked; the weights are, as part of the signatures.
+    holder = tf.Module()
+    holder.model = model
+    archive.track(holder)
     functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {}
 
     def run(*tensors: Any) -> Tensors:

@@ -198,8 +198,10 @@ def main(version, job_file, result_file):
     np.savez(
         result_file,
         linked=names,
-        **{key: values.astype("S") if values.dtype == object else values
-           for key, values in results.items()},
+        **{
+            key: values.astype("S") if values.dtype == object else values
+            for key, values in results.items()
+        },
     )
     sys.argv = ["saved_model_cli", "show", "--dir", version, "--all"]
     saved_model_cli.main()

@@ -162,7 +162,8 @@ def test_rest_answers_what_predict_says(client, served, signature):
         answer = {"embedding": np.array(predictions)}
     else:
         answer = {
-            name: np.array([row[name] for row in predictions]) for name in predictions[0]
+            name: np.array([row[name] for row in predictions])
+            for name in predictions[0]
         }
         answer["classes"] = np.char.encode(answer["classes"], "utf-8").astype(object)
     assert_answers(answer, served.outputs(signature))
@@ -270,7 +271,9 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
 def test_the_label_command_of_the_guide_runs(client, served, workplace):
     write_config(client.folder, block("proto", "version_labels").replace(": 2", ": 1"))
     try:
-        client.wait(lambda: client.grpc("embed", served.inputs("embed"), "stable")[1], 1)
+        client.wait(
+            lambda: client.grpc("embed", served.inputs("embed"), "stable")[1], 1
+        )
         image = base64.b64encode(served.encoded[0]).decode()
         body = {"signature_name": "images_bytes", "instances": [{"b64": image}]}
         (workplace / "request.json").write_text(json.dumps(body))

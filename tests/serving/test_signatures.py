@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from servable import NAMES, SIGNATURES
 from PIL import Image
+from servable import NAMES, SIGNATURES
 from toy import network
 
 from keras_dos import export_servable
@@ -102,9 +102,7 @@ def test_an_animation_counts_as_its_first_image(served, signatures):
 
 
 @pytest.mark.parametrize("encoded", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
-def test_bad_bytes_are_an_error_and_the_next_request_works(
-    served, signatures, encoded
-):
+def test_bad_bytes_are_an_error_and_the_next_request_works(served, signatures, encoded):
     function = signatures["images_bytes"]
     with pytest.raises(tf.errors.InvalidArgumentError):
         ask(function, images_bytes=np.array([served.encoded[0], encoded], object))
@@ -249,3 +247,23 @@ def test_a_wrapped_model_brings_its_preprocessing(tmp_path):
     answer = ask(signatures["embed"], images=images.astype("float32"))
     expected = wrapped.predict(images, verbose=0)["embedding"]
     np.testing.assert_array_equal(answer["embedding"], expected)
+
+
+def test_texts_are_looked_up_inside_the_graph(tmp_path):
+    words = keras.layers.TextVectorization(output_mode="multi_hot")
+    words.adapt(["a rare class", "a frequent class"])
+    layers = [words, keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential(
+        [keras.Input((), dtype="string", name="1st text"), *layers]
+    )
+    signatures = load(export_servable(model, tmp_path))
+    texts = np.array(["a class", "rare"], dtype=object)
+    answer = ask(signatures["serving_default"], input_1st_text=texts)
+    expected = model.predict(tf.constant(texts), verbose=0)
+    np.testing.assert_array_equal(answer["probabilities"], expected)
+
+
+def test_the_weights_are_written_once(served):
+    variables = served.version / "variables" / "variables.data-00000-of-00001"
+    weights = sum(array.nbytes for array in served.model.get_weights())
+    assert weights <= variables.stat().st_size < 1.1 * weights

@@ -71,9 +71,8 @@ def test_the_graph_holds_operations_of_a_stock_server_alone(served, answers):
     assert {"DecodeImage", "Conv2D", "TopKV2"} <= used
     assert used <= set(answers[0]["linked"])
     assert not {op for op in used if "Py" in op or ">" in op}
-    # A server may have other devices: nothing but the file system is bound to one.
-    bound = {node.op for node in nodes if node.device}
-    assert all("Checkpoint" in op or "Save" in op or "Shard" in op for op in bound), bound
+    # A server may have other devices than the exporting machine.
+    assert not any("GPU" in node.device for node in nodes)
 
 
 def test_the_command_line_tool_lists_the_signatures_of_the_guide(answers):
