@@ -62,7 +62,8 @@ class TensorFlowServing:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
-        assert code in (0, -signal.SIGTERM), self._log.read_text()[-3000:]
+        print(self._log.read_text()[-3000:])  # Shown if a test fails.
+        assert code in (0, -signal.SIGTERM)
 
 
 class StandIn:

@@ -248,7 +248,6 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
             thread.join()
     assert failures == []
     assert set(seen) == {1, 2}
-    assert seen == sorted(seen) or BINARY  # A real server changes over batch by batch.
 
     labels = block("proto", "version_labels")
 
@@ -269,7 +268,7 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
 
 
 def test_the_label_command_of_the_guide_runs(client, served, workplace):
-    write_config(client.folder, block("proto", "version_labels").replace(": 2", ": 1"))
+    write_config(client.folder, block("proto", "version_labels"))
     try:
         client.wait(
             lambda: client.grpc("embed", served.inputs("embed"), "stable")[1], 1
