@@ -138,8 +138,9 @@ def _n_classes(model: keras.Model) -> int:
 def _check_names(names: Sequence[str] | None, n: int) -> None:
     if names is None:
         return
-    texts = not isinstance(names, str) and all(isinstance(name, str) for name in names)
-    if not texts or len(names) != n or len(set(names)) != n:
+    listed = [] if isinstance(names, str) or not np.iterable(names) else list(names)
+    texts = all(isinstance(name, str) for name in listed)
+    if not texts or len(listed) != n or len(set(listed)) != n:
         raise ValueError(
             f"`class_names` must be {n} different strings, one per class in the order "
             f"of the model's outputs. Received: class_names={names!r}."

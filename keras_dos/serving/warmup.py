@@ -43,7 +43,7 @@ def write_warmup(version: Path, model_name: str, requests: Requests) -> None:
             "version will be slow: they are written by tensorflow-serving-api. Install "
             'it with `pip install "keras-dos[serving]"` and export again. '
             f"Received: {type(error).__name__}: {error}",
-            stacklevel=2,
+            stacklevel=5,  # The caller of export_servable.
         )
         return
     file = version / WARMUP_FILE

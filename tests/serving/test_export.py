@@ -153,6 +153,7 @@ def of_input(shape, *layers):
         ({"class_names": ["a", "b", "a"]}, "`class_names` must be 3 different"),
         ({"class_names": "abc"}, "Received: class_names='abc'"),
         ({"class_names": [1, 2, 3]}, "strings"),
+        ({"class_names": 3}, "Received: class_names=3"),
         ({"class_counts": [5, 5]}, r"`class_counts` must be 3 .*=\[5, 5\]"),
         ({"class_counts": [5, 5, -1]}, "`class_counts` must be 3 integers"),
         ({"class_counts": [0.2, 0.3, 0.5]}, "`class_counts` must be 3 integers"),
@@ -235,15 +236,17 @@ def test_scaled_images_are_warned_of(tmp_path):
         (2, 2, 1), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")
     )
     images = np.full((1, 2, 2, 1), 0.5, "float32")
-    with pytest.warns(UserWarning, match=r"Rescaling\(1 / 255\)"):
+    with pytest.warns(UserWarning, match=r"Rescaling\(1 / 255\)") as warned:
         export_servable(model, tmp_path, warmup_inputs=images)
+    assert warned[0].filename == __file__
 
 
 def test_without_the_protos_it_exports_and_says_what_is_missing(tmp_path, monkeypatch):
     name = "tensorflow_serving.apis.prediction_log_pb2"
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.warns(UserWarning, match=r"keras-dos\[serving\]"):
+    with pytest.warns(UserWarning, match=r"keras-dos\[serving\]") as warned:
         version = export_servable(network(), tmp_path)
+    assert warned[0].filename == __file__
     assert not (version / "assets.extra").exists()
     assert (version / "saved_model.pb").exists()
 

@@ -169,7 +169,8 @@ def test_mixed_precision_is_served_as_float32(tmp_path):
 
 
 def test_it_serves_inference_and_the_same_each_time(tmp_path):
-    head = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    layers = keras.layers
+    head = [layers.BatchNormalization(), layers.GaussianNoise(1.0), layers.Dropout(0.5)]
     model = network(head=head)
     x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
     function = load(export_servable(model, tmp_path))["serving_default"]
