@@ -102,9 +102,17 @@ def main() -> None:
     )
     print(f"\nPictures: {output}/f1.png, variance.png, embeddings.png")
 
-    version = export_servable(models["DOS"], arguments.servable_dir)
+    version = export_servable(
+        models["DOS"],
+        arguments.servable_dir,
+        class_names=[str(digit) for digit in range(10)],
+        class_counts=class_counts(y),
+        warmup_inputs=data.x_test[:8],
+        metrics={"balanced accuracy": test["DOS"].balanced_accuracy},
+    )
     check_servable(version, models["DOS"], data.x_test[:100])
     print(f"Servable: {version} (loaded again; it predicts the same)")
+    print("How to serve it: docs/serving.md")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -324,10 +332,15 @@ def draw_embeddings(
 
 def check_servable(version: Path, model: DOSModel, x: NDArray[np.uint8]) -> None:
     """Load the export as a server does, and compare it with the model."""
-    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
-    served = serve(images=tf.cast(x, tf.float32))
+    servable = tf.saved_model.load(str(version))  # It must outlive its signatures.
+    images = tf.cast(x, tf.float32)
+    served = servable.signatures["serving_default"](images=images)
+    served |= servable.signatures["embed"](images=images)
     for name, expected in model.predict(x, verbose=0).items():
         np.testing.assert_allclose(served[name], expected, rtol=1e-4, atol=1e-5)
+    encoded = tf.stack([tf.io.encode_png(image) for image in x])
+    scores = servable.signatures["images_bytes"](images_bytes=encoded)["scores"]
+    np.testing.assert_allclose(scores, served["scores"], rtol=1e-4, atol=1e-5)
 
 
 if __name__ == "__main__":

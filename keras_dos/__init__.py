@@ -16,7 +16,6 @@ from keras_dos.evaluation import (  # noqa: E402
     classwise_report,
     comparison_table,
 )
-from keras_dos.export import export_servable  # noqa: E402
 from keras_dos.imbalance import (  # noqa: E402
     class_counts,
     make_imbalanced,
@@ -24,6 +23,7 @@ from keras_dos.imbalance import (  # noqa: E402
     select,
 )
 from keras_dos.model import DOSModel  # noqa: E402
+from keras_dos.serving import export_servable  # noqa: E402
 
 __version__ = "0.1.0"
 

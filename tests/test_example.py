@@ -66,4 +66,9 @@ def test_it_exports_a_servable(job):
     served = tf.saved_model.load(str(folder / "servable" / "1"))
     signature = served.signatures["serving_default"]
     assert list(signature.structured_input_signature[1]) == ["images"]
-    assert set(signature.structured_outputs) == {"embedding", "probabilities"}
+    assert set(signature.structured_outputs) == {"probabilities", "classes", "scores"}
+    assert set(served.signatures) == {"serving_default", "embed", "images_bytes"}
+    version = folder / "servable" / "1"
+    assert (version / "assets.extra" / "tf_serving_warmup_requests").exists()
+    card = json.loads((version / "model_card.json").read_text())
+    assert 0 < card["metrics"]["balanced accuracy"] < 1

@@ -24,7 +24,8 @@ def test_another_backend_is_named():
 def test_import_works_without_optional_packages():
     code = (
         "import sys\n"
-        "for name in ('scann', 'matplotlib', 'tensorflow_datasets', 'mlxtend'):\n"
+        "for name in ('scann', 'matplotlib', 'tensorflow_datasets', 'mlxtend',\n"
+        "             'tensorflow_serving', 'grpc'):\n"
         "    sys.modules[name] = None\n"
         "import keras_dos\n"
         "print(keras_dos.__version__)"
@@ -39,6 +40,7 @@ def test_import_works_without_optional_packages():
 def test_import_does_not_load_optional_packages():
     code = (
         "import sys, keras_dos\n"
-        "print(sorted({'scann', 'mlxtend', 'tensorflow_datasets'} & set(sys.modules)))"
+        "optional = {'scann', 'mlxtend', 'tensorflow_datasets', 'tensorflow_serving'}\n"
+        "print(sorted(optional & set(sys.modules)))"
     )
     assert run(code).stdout.strip() == "[]"

@@ -1,0 +1,145 @@
+"""The functions that a server runs, as TensorFlow graphs of stock operations."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_dos.serving.inputs import ModelInputs
+
+Tensors = dict[str, Any]
+
+# They are part of TensorFlow's Python package, not of a server.
+_PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+
+
+def named_outputs(model: keras.Model) -> dict[str, Any]:
+    """Return the symbolic outputs by name; an only one is taken for probabilities.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> named_outputs(model)["probabilities"].shape
+        (None, 3)
+    """
+    sequential = isinstance(model, keras.Sequential)
+    outputs = model.outputs[0] if sequential else model.output
+    return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
+
+
+def build_archive(
+    model: keras.Model,
+    inputs: ModelInputs,
+    class_names: Sequence[str] | None,
+    weights: NDArray[np.float32] | None,
+) -> tuple[keras.export.ExportArchive, dict[str, Any]]:
+    """Trace the signatures of a model.
+
+    Args:
+        model: A model of class probabilities: as its only output, or as an output
+            "probabilities" beside which there may be an "embedding".
+        inputs: Its inputs.
+        class_names: One name per class, or None for integer ids.
+        weights: Factors of the probabilities, shape (n,), or None.
+
+    Returns:
+        The archive to write out, and its signatures by name as concrete functions.
+
+    Raises:
+        ValueError: If the graph needs more than a server has.
+    """
+    archive = keras.export.ExportArchive()
+    # A model that is tracked itself is written with all its weights twice. Its lookup
+    # tables must be tracked; the weights are, as part of the signatures.
+    holder = tf.Module()
+    holder.model = model
+    archive.track(holder)
+    functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {}
+
+    def run(*tensors: Any) -> Tensors:
+        # A server does not check shapes, and some networks take any without an error.
+        pairs = zip(tensors, inputs.specs, strict=True)
+        tensors = tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs)
+        outputs = model(inputs.pack(tensors), training=False)
+        if not isinstance(outputs, dict):
+            outputs = {"probabilities": outputs}
+        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+
+    def classify(*tensors: Any) -> Tensors:
+        probabilities = run(*tensors)["probabilities"]
+        if weights is not None:
+            weighted = probabilities * weights
+            probabilities = weighted / tf.reduce_sum(weighted, axis=1, keepdims=True)
+        return _ranked(probabilities, class_names)
+
+    functions["serving_default"] = classify, list(inputs.specs)
+    if "embedding" in named_outputs(model):
+
+        def embed(*tensors: Any) -> Tensors:
+            return {"embedding": run(*tensors)["embedding"]}
+
+        functions["embed"] = embed, list(inputs.specs)
+    if inputs.image is not None:
+
+        def classify_bytes(images_bytes: Any) -> Tensors:
+            return classify(_decoded(images_bytes, inputs.image))
+
+        encoded = tf.TensorSpec((None,), tf.string, name="images_bytes")
+        functions["images_bytes"] = classify_bytes, [encoded]
+
+    concrete = {}
+    for name, (function, specs) in functions.items():
+        endpoint = archive.add_endpoint(name, function, specs)
+        concrete[name] = endpoint.get_concrete_function()
+        _check_operations(name, concrete[name].graph.as_graph_def())
+    return archive, concrete
+
+
+def _ranked(probabilities: Any, class_names: Sequence[str] | None) -> Tensors:
+    """Add classes and scores, most probable first; of equals the smaller id first."""
+    scores, ids = tf.math.top_k(probabilities, k=probabilities.shape[-1])
+    if class_names is None:
+        classes = tf.cast(ids, tf.int64)
+    else:
+        classes = tf.gather(tf.constant(list(class_names)), ids)
+    return {"probabilities": probabilities, "classes": classes, "scores": scores}
+
+
+def _decoded(encoded: Any, spec: tf.TensorSpec) -> Any:
+    """Decode images, and resize those that the model cannot take, as Keras does."""
+    height, width, channels = spec.shape[1:]
+
+    def decode(image_bytes: Any) -> Any:
+        image = tf.io.decode_image(image_bytes, channels, expand_animations=False)
+        image.set_shape((None, None, channels))
+        shape = tf.shape(image)
+        # Bilinear and without antialiasing, the default of Keras' Resizing layer and of
+        # image_dataset_from_directory; at the same size it changes no value.
+        image = tf.image.resize(image, (height or shape[0], width or shape[1]))
+        if spec.dtype.is_integer:
+            image = tf.round(image)
+        return tf.saturate_cast(image, spec.dtype)
+
+    one = tf.TensorSpec(spec.shape[1:], spec.dtype)
+    return tf.map_fn(decode, encoded, fn_output_signature=one)
+
+
+def _check_operations(signature: str, graph: Any) -> None:
+    library = graph.library.function
+    nodes = [*graph.node, *(node for function in library for node in function.node_def)]
+    own = {function.signature.name for function in library}
+    foreign = {
+        node.op
+        for node in nodes
+        if node.op in _PYTHON_OPS
+        or not (node.op in own or hasattr(tf.raw_ops, node.op))
+    }
+    if foreign:
+        raise ValueError(
+            "`model` must be made of TensorFlow's own operations, the only ones that a "
+            "server has: replace layers that call Python (numpy_function, py_function) "
+            f"or a library of custom operations. Received: {sorted(foreign)} in the "
+            f'signature "{signature}".'
+        )

@@ -1,0 +1,297 @@
+"""`export_servable`: versions, what a failure leaves, which arguments it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from servable import NAMES
+from toy import network
+
+import keras_dos
+from keras_dos import DOSModel, export_servable
+from keras_dos.serving.versions import write_version
+
+
+def children(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_versions_count_up_beside_other_names(tmp_path):
+    folder = tmp_path / "a model"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "0007").mkdir()  # A server reads it as 7.
+    (folder / "3").mkdir()
+    for number in ("8", "9"):
+        assert export_servable(network(), str(folder)) == folder / number
+    assert children(folder) == ["0007", "3", "8", "9", "notes"]
+    assert children(folder / "0007") == children(folder / "3") == []
+
+
+def test_an_export_that_is_overtaken_takes_the_next_version(tmp_path, monkeypatch):
+    rename = Path.rename
+
+    def overtaken(self, target):
+        if target.name == "1":
+            target.mkdir()
+            (target / "of another export").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    assert export_servable(network(), tmp_path).name == "2"
+    assert children(tmp_path / "1") == ["of another export"]
+
+
+def test_versions_written_at_once_are_all_kept(tmp_path):
+    ready = threading.Barrier(8)
+    versions = {}
+
+    def write(number):
+        def files(folder):
+            (folder / "number").write_text(str(number))
+            ready.wait()
+
+        versions[number] = write_version(tmp_path, files)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert children(tmp_path) == [str(version) for version in range(1, 9)]
+    for number, version in versions.items():
+        assert (version / "number").read_text() == str(number)
+
+
+def test_other_users_may_read_a_version_as_they_may_read_the_folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    assert export_servable(network(), folder).stat().st_mode & 0o777 == 0o755
+
+
+FULL_DISK = """
+import os, resource, signal, sys
+from toy import network
+from keras_dos import export_servable
+
+model = network()
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+try:
+    export_servable(model, sys.argv[1])
+except Exception as error:
+    print(type(error).__name__, os.listdir(sys.argv[1]), flush=True)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+export_servable(model, sys.argv[1])
+"""
+
+
+def test_a_full_disk_and_a_kill_leave_no_version(tmp_path):
+    folder = tmp_path / "model"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(folder)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    # The first write beyond the limit fails; the second time it kills the process.
+    assert done.stdout.endswith("Error []\n"), done.stderr[-3000:]
+    assert done.returncode == -signal.SIGXFSZ
+    (left,) = children(folder)
+    assert left.startswith(".unfinished-")
+    assert export_servable(network(), folder).name == "1"
+
+
+@pytest.fixture
+def read_only_folder():
+    # Not below tmp_path, which another user than root cannot even enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:  # Root may write anywhere.
+            os.seteuid(65534)
+        yield folder
+        os.seteuid(user)
+
+
+def test_a_read_only_folder_is_named(read_only_folder):
+    with pytest.raises(PermissionError, match=read_only_folder.name):
+        export_servable(network(), read_only_folder)
+    assert children(read_only_folder) == []
+
+
+def test_a_failing_export_raises_its_error_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(model, path, **kwargs):
+        (Path(path) / "saved_model.pb").write_text("half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        export_servable(network(), tmp_path / "new")
+    assert children(tmp_path / "new") == []
+
+
+def of_input(shape, *layers):
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_names": ["a", "b"]}, r"`class_names` must be 3 .*=\['a', 'b'\]"),
+        ({"class_names": ["a", "b", "a"]}, "`class_names` must be 3 different"),
+        ({"class_names": "abc"}, "Received: class_names='abc'"),
+        ({"class_names": [1, 2, 3]}, "strings"),
+        ({"class_names": 3}, "Received: class_names=3"),
+        ({"class_counts": [5, 5]}, r"`class_counts` must be 3 .*=\[5, 5\]"),
+        ({"class_counts": [5, 5, -1]}, "`class_counts` must be 3 integers"),
+        ({"class_counts": [0.2, 0.3, 0.5]}, "`class_counts` must be 3 integers"),
+        ({"deployment_prior": [1, 1]}, "`deployment_prior` must be 3 positive"),
+        ({"deployment_prior": [1, 0, 1]}, "`deployment_prior` must be 3 positive"),
+        ({"deployment_prior": "even"}, "Received: deployment_prior=even"),
+        ({"training_prior": [1, np.nan, 1]}, "`training_prior` must be 3 positive"),
+        ({"metrics": {"f1": float("nan")}}, "`metrics` must map"),
+        ({"metrics": {"f1": object()}}, "`metrics` must map"),
+        ({"metrics": [0.5]}, "`metrics` must map"),
+        ({"warmup_inputs": np.zeros((2, 5))}, r'"inputs", shape \(None, 6\).*\(2, 5\)'),
+        ({"warmup_inputs": np.zeros((0, 6))}, "at least one"),
+        ({"warmup_inputs": {"x": np.zeros((1, 6))}}, "structure that `predict`"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
+    arguments, message, tmp_path
+):
+    with pytest.raises(ValueError, match=message) as error:
+        export_servable(network(), tmp_path / "new", **arguments)
+    assert "Received: " in str(error.value)
+    assert children(tmp_path) == []
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+class CallsPython(keras.layers.Layer):
+    def call(self, x):
+        y = tf.numpy_function(lambda a: a, [x], tf.float32)
+        y.set_shape(x.shape)
+        return y
+
+
+def two_inputs(*names):
+    a, b = (keras.Input((2,), name=name) for name in names)
+    p = keras.layers.Dense(3, "softmax")(keras.layers.Concatenate()([a, b]))
+    return keras.Model([a, b], p)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: Subclassed(), "functional or sequential"),
+        (lambda: "model.keras", "of type str"),
+        (lambda: of_input((4,), keras.layers.Dense(3)), "sum to one.*sum to"),
+        (lambda: of_input((4,), keras.layers.Dense(1, "sigmoid")), "n at least 2"),
+        (lambda: of_input((4, 4), keras.layers.Dense(3, "softmax")), "n at least 2"),
+        (
+            lambda: of_input((4,), CallsPython(), keras.layers.Softmax()),
+            r"EagerPyFunc|PyFunc",
+        ),
+        (
+            lambda: of_input(
+                (None, 4),
+                keras.layers.GlobalAveragePooling1D(),
+                keras.layers.Softmax(),
+            ),
+            "`warmup_inputs` must be given",
+        ),
+        (lambda: two_inputs("x-1", "x 1"), "'x_1' twice"),
+    ],
+)
+def test_models_that_cannot_be_served_are_refused(model, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_servable(model(), tmp_path / "new")
+    assert children(tmp_path) == []
+
+
+def test_a_plain_network_does_not_get_a_training_prior_by_guess(tmp_path):
+    model = of_input((4,), keras.layers.Dense(3, "softmax"))
+    with pytest.raises(ValueError, match="`training_prior` must be given"):
+        export_servable(model, tmp_path, deployment_prior=[1, 2, 3])
+
+
+def test_scaled_images_are_warned_of(tmp_path):
+    model = of_input(
+        (2, 2, 1), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")
+    )
+    images = np.full((1, 2, 2, 1), 0.5, "float32")
+    with pytest.warns(UserWarning, match=r"Rescaling\(1 / 255\)") as warned:
+        export_servable(model, tmp_path, warmup_inputs=images)
+    assert warned[0].filename == __file__
+
+
+def test_without_the_protos_it_exports_and_says_what_is_missing(tmp_path, monkeypatch):
+    name = "tensorflow_serving.apis.prediction_log_pb2"
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.warns(UserWarning, match=r"keras-dos\[serving\]") as warned:
+        version = export_servable(network(), tmp_path)
+    assert warned[0].filename == __file__
+    assert not (version / "assets.extra").exists()
+    assert (version / "saved_model.pb").exists()
+
+
+def test_the_card_says_what_the_version_is(served):
+    text = (served.version / "model_card.json").read_text("utf-8")
+    assert '"drei und drüber"' in text
+    card = json.loads(text)
+    assert card["classes"] == NAMES
+    assert card["class_counts"] == [40, 30, 20, 10]
+    assert card["probabilities_prior"] == [0.25] * 4
+    assert card["metrics"] == {"balanced accuracy": 0.75}
+    assert card["parameters"] == served.model.count_params()
+    assert card["versions"]["keras_dos"] == keras_dos.__version__
+    assert card["versions"]["tensorflow"] == tf.__version__
+    assert list(card["signatures"]) == ["serving_default", "embed", "images_bytes"]
+    assert card["signatures"]["serving_default"]["inputs"] == {
+        "images": {"dtype": "float32", "shape": [None, 32, 32, 3]}
+    }
+    assert card["signatures"]["embed"]["outputs"] == {
+        "embedding": {"dtype": "float32", "shape": [None, 120]}
+    }
+
+
+def test_the_card_tells_the_prior_of_the_probabilities(tmp_path):
+    def prior(model, **arguments):
+        version = export_servable(model, tmp_path, **arguments)
+        return json.loads((version / "model_card.json").read_text())[
+            "probabilities_prior"
+        ]
+
+    plain = of_input((4,), keras.layers.Dense(2, "softmax"))
+    assert prior(plain) is None
+    assert prior(plain, training_prior=[3, 1]) == [0.75, 0.25]
+    assert prior(plain, training_prior=[3, 1], deployment_prior=[1, 1]) == [0.5, 0.5]
+
+
+def test_export_of_keras_keeps_the_names_of_the_outputs(tmp_path):
+    model = network()
+    model.export(tmp_path / "plain", verbose=False)
+    x = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+    loaded = tf.saved_model.load(str(tmp_path / "plain"))
+    served = loaded.serve(x)
+    expected = model.predict(x, verbose=0)
+    assert isinstance(model, DOSModel)
+    assert served.keys() == expected.keys() == {"embedding", "probabilities"}
+    for name in expected:
+        np.testing.assert_array_equal(served[name], expected[name])
