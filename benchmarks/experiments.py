@@ -72,6 +72,7 @@ LONG_TAIL_ROWS = (
     "plain CNN",
     "random over-sampling",
     "class-balanced loss",
+    "balanced softmax",
     "logit adjustment, loss",
     "logit adjustment, post-hoc",
     "deferred re-weighting",
