@@ -10,12 +10,11 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dos.model import DOSModel
 from keras_dos.serving.card import read_metrics, write_card
 from keras_dos.serving.inputs import ModelInputs, read_inputs, sample_inputs
-from keras_dos.serving.prior import prior_weights, read_prior
+from keras_dos.serving.prior import log_ratios, read_prior
 from keras_dos.serving.signatures import build_archive, named_outputs
-from keras_dos.serving.versions import write_version
+from keras_dos.serving.versions import local_folder, write_version
 from keras_dos.serving.warmup import warmup_requests, write_warmup
 
 
@@ -56,20 +55,24 @@ def export_servable(
             `DOSModel`, a model with one output of shape (batch, n), or one with a dict
             of outputs like that of a `DOSModel`. Inputs keep their names; one that has
             none is called "inputs" ("inputs_0", ... if there are more).
-        path: The folder of the servable; its name is the model's name to a server.
-        class_names: n different names in the order of the outputs. Defaults to None:
-            `classes` are ids.
+        path: The local folder of the servable; its name is the model's name to a
+            server.
+        class_names: A list of n different names in the order of the outputs. Defaults
+            to None: `classes` are ids.
         class_counts: Training samples of each class, shape (n,), for the model card.
         training_prior: Class frequencies that the model's probabilities have, or
-            counts of that proportion, shape (n,), all positive. Defaults to None: equal
-            ones, which the defaults of `OverloadingCallback` train whatever the
-            training set was. A model trained without prior adjustment has those of
-            the samples that it was trained on.
+            counts of that proportion, shape (n,), all positive. Equal ones,
+            `np.ones(n)`, after a training with the defaults of `OverloadingCallback`,
+            whatever the training set was; those of the samples trained on, copies
+            included, after one with `prior_adjustment=0`, with k=0, or without the
+            callback. Defaults to None: not known.
         deployment_prior: Class frequencies where the model is used, like
-            `training_prior`. The probabilities are then multiplied by the ratio of the
-            two priors and sum to one again. Defaults to None: they stay the model's.
-        warmup_inputs: Samples as `predict` takes them, of which the first 32 make the
-            warm-up requests. Defaults to None: one sample of zeros.
+            `training_prior`, which it needs. The probabilities are then multiplied by
+            the ratio of the two priors and sum to one again. Defaults to None: they
+            stay the model's.
+        warmup_inputs: Arrays in the structure of the model's inputs, of which the
+            first samples, at most 32, make the warm-up requests. Defaults to None: a
+            random one.
         metrics: What to tell of the model's quality in the card, such as
             `{"balanced accuracy": 0.78}`. Defaults to None.
 
@@ -90,31 +93,31 @@ def export_servable(
         ('1', ['assets', 'assets.extra', 'fingerprint.pb', 'model_card.json',
                'saved_model.pb', 'variables'])
     """
+    base = local_folder(path)
     inputs = read_inputs(model)
     n = _n_classes(model)
-    _check_names(class_names, n)
-    _check_counts(class_counts, n)
-    prior, weights = _priors(model, training_prior, deployment_prior, n)
+    names = _read_names(class_names, n)
+    counts = _read_counts(class_counts, n)
+    prior, ratios = _priors(training_prior, deployment_prior, n)
     samples = sample_inputs(inputs, warmup_inputs)
     facts = {
-        "classes": list(range(n) if class_names is None else class_names),
-        "class_counts": class_counts,
+        "classes": list(range(n)) if names is None else names,
+        "class_counts": counts,
         "probabilities_prior": prior,
         "metrics": read_metrics({} if metrics is None else metrics),
     }
 
     _check_probabilities(model, inputs, samples)
-    archive, signatures = build_archive(model, inputs, class_names, weights)
+    archive, signatures = build_archive(model, inputs, names, ratios)
     if warmup_inputs is not None:
         _warn_of_scaled_images(inputs, samples[0])
-    base = Path(path)
     requests = warmup_requests(inputs, samples)
 
     def write(version: Path) -> None:
         archive.write_out(version, verbose=False)
         write_warmup(
             version,
-            base.resolve().name,
+            Path(os.path.abspath(base)).name,
             {name: requests[name] for name in signatures},
         )
         write_card(version, model, signatures, **facts)
@@ -135,48 +138,54 @@ def _n_classes(model: keras.Model) -> int:
     return int(shape[1])
 
 
-def _check_names(names: Sequence[str] | None, n: int) -> None:
+def _read_names(names: Any, n: int) -> list[str] | None:
     if names is None:
-        return
-    listed = [] if isinstance(names, str) or not np.iterable(names) else list(names)
-    texts = all(isinstance(name, str) for name in listed)
-    if not texts or len(listed) != n or len(set(listed)) != n:
+        return None
+    # A set or a mapping has no order of classes, an iterator can be read only once.
+    ordered = isinstance(names, list | tuple | np.ndarray)
+    texts = ordered and all(isinstance(name, str) for name in names)
+    if not texts or len(names) != n or len(set(names)) != n:
         raise ValueError(
-            f"`class_names` must be {n} different strings, one per class in the order "
-            f"of the model's outputs. Received: class_names={names!r}."
+            f"`class_names` must be a list of {n} different strings, one per class in "
+            "the order of the model's outputs; of a mapping from name to class that is "
+            f"sorted(names, key=names.get). Received: class_names={names!r}."
         )
+    return [str(name) for name in names]
 
 
-def _check_counts(counts: Any, n: int) -> None:
+def _read_counts(counts: Any, n: int) -> NDArray[np.integer] | None:
     if counts is None:
-        return
-    values = np.asarray(counts)
+        return None
+    try:
+        values = np.asarray(counts)
+    except ValueError:  # Rows of different lengths.
+        values = np.empty(0)
     if values.shape != (n,) or values.dtype.kind not in "iu" or values.min() < 0:
         raise ValueError(
             f"`class_counts` must be {n} integers, the training samples of each class "
             "as `keras_dos.class_counts` returns them. "
             f"Received: class_counts={counts}."
         )
+    return values
 
 
 def _priors(
-    model: keras.Model, training: Any, deployment: Any, n: int
+    training: Any, deployment: Any, n: int
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
     """Return the prior that the served probabilities have, and how to get there."""
     if training is not None:
         training = read_prior("training_prior", training, n)
-    elif isinstance(model, DOSModel):
-        training = np.full(n, 1 / n)
     if deployment is None:
         return training, None
     deployment = read_prior("deployment_prior", deployment, n)
     if training is None:
         raise ValueError(
-            "`training_prior` must be given with `deployment_prior` for a model that "
-            "is no DOSModel: a plain network's probabilities have the class "
-            "frequencies of its training set. Received: training_prior=None."
+            "`training_prior` must be given with `deployment_prior`: equal shares, "
+            f"np.ones({n}), if the model was trained by OverloadingCallback with its "
+            "defaults, else the class counts of the samples that it was trained on. "
+            "Received: training_prior=None."
         )
-    return deployment, prior_weights(training, deployment)
+    return deployment, log_ratios(training, deployment)
 
 
 def _check_probabilities(
@@ -188,7 +197,7 @@ def _check_probabilities(
     if not np.isfinite(p).all() or (p < 0).any() or (abs(p.sum(1) - 1) > 0.02).any():
         raise ValueError(
             "`model` must return class probabilities that sum to one: end the network "
-            "with a softmax. (Without `warmup_inputs` it was tried on zeros.) "
+            "with a softmax. (Without `warmup_inputs` a random input was tried.) "
             f"Received: rows that sum to {p.sum(1).round(3).tolist()}."
         )
 
@@ -196,11 +205,11 @@ def _check_probabilities(
 def _warn_of_scaled_images(inputs: ModelInputs, images: NDArray[Any]) -> None:
     if inputs.image is None or images.dtype.kind != "f":
         return
-    if abs(images).max() <= 1 and (images != images.round()).any():
+    if images.min() < 0 or (images.max() <= 1 and images.any()):
         warnings.warn(
-            "`warmup_inputs` are images with values of at most 1, but the signature "
-            "`images_bytes` gives the model values 0 to 255, as they come out of a "
-            "file. Put the scaling into the model, for example with "
+            "`warmup_inputs` are images with values below 0 or none above 1, but the "
+            "signature `images_bytes` gives the model values 0 to 255, as they come "
+            "out of a file. Put the scaling into the model, for example with "
             "keras.layers.Rescaling(1 / 255).",
             stacklevel=3,
         )

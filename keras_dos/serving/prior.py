@@ -28,27 +28,29 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
         prior = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         prior = np.empty(0)
-    if prior.shape != (n_classes,) or not np.isfinite(prior).all() or prior.min() <= 0:
+    usable = prior.shape == (n_classes,) and np.isfinite(prior).all() and min(prior) > 0
+    # By the largest first: a sum may be infinite.
+    shares: NDArray[np.float64] = prior / prior.max() if usable else prior
+    if not usable or min(shares) < 1e-30:
         raise ValueError(
             f"`{name}` must be {n_classes} positive numbers, class counts or "
             "frequencies in the order of the model's outputs. "
             f"Received: {name}={values}."
         )
-    shares: NDArray[np.float64] = prior / prior.sum()
+    shares /= shares.sum()
     return shares
 
 
-def prior_weights(
+def log_ratios(
     training: NDArray[np.float64], deployment: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Return the factors of the probabilities, shape (n,), float32, at most 1.
+    """Return log(π'_j / π_j), shape (n,), float32.
 
     By Bayes' rule p'(j|x) ∝ p(j|x) π'_j / π_j: logit adjustment after the training.
 
     Example:
-        >>> prior_weights(np.array([0.5, 0.5]), np.array([0.8, 0.2])).tolist()
-        [1.0, 0.25]
+        >>> np.exp(log_ratios(np.array([0.5, 0.5]), np.array([0.8, 0.2]))).round(3)
+        array([1.6, 0.4], dtype=float32)
     """
-    ratios = deployment / training
-    weights: NDArray[np.float32] = (ratios / ratios.max()).astype(np.float32)
-    return weights
+    ratios: NDArray[np.float64] = np.log(deployment) - np.log(training)
+    return ratios.astype(np.float32)

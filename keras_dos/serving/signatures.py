@@ -26,6 +26,8 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
     """
     sequential = isinstance(model, keras.Sequential)
     outputs = model.outputs[0] if sequential else model.output
+    if isinstance(outputs, list | tuple) and len(outputs) == 1:
+        (outputs,) = outputs
     return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
 
 
@@ -33,7 +35,7 @@ def build_archive(
     model: keras.Model,
     inputs: ModelInputs,
     class_names: Sequence[str] | None,
-    weights: NDArray[np.float32] | None,
+    log_ratios: NDArray[np.float32] | None,
 ) -> tuple[keras.export.ExportArchive, dict[str, Any]]:
     """Trace the signatures of a model.
 
@@ -42,7 +44,8 @@ def build_archive(
             "probabilities" beside which there may be an "embedding".
         inputs: Its inputs.
         class_names: One name per class, or None for integer ids.
-        weights: Factors of the probabilities, shape (n,), or None.
+        log_ratios: Logarithms of the factors of the probabilities, shape (n,), or
+            None.
 
     Returns:
         The archive to write out, and its signatures by name as concrete functions.
@@ -64,14 +67,19 @@ def build_archive(
         tensors = tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs)
         outputs = model(inputs.pack(tensors), training=False)
         if not isinstance(outputs, dict):
+            (outputs,) = keras.tree.flatten(outputs)
             outputs = {"probabilities": outputs}
-        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+        return {
+            name: tf.cast(outputs[name], tf.float32)
+            for name in ("probabilities", "embedding")
+            if name in outputs
+        }
 
     def classify(*tensors: Any) -> Tensors:
         probabilities = run(*tensors)["probabilities"]
-        if weights is not None:
-            weighted = probabilities * weights
-            probabilities = weighted / tf.reduce_sum(weighted, axis=1, keepdims=True)
+        if log_ratios is not None:
+            # In logarithms no ratio is too large; log 0 = -inf stays a 0.
+            probabilities = tf.nn.softmax(tf.math.log(probabilities) + log_ratios)
         return _ranked(probabilities, class_names)
 
     functions["serving_default"] = classify, list(inputs.specs)

@@ -1,10 +1,36 @@
 """Version folders: written beside the others, renamed when they are whole."""
 
+import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+
+def local_folder(path: Any) -> Path:
+    """Return the path of a folder of this machine, `~` expanded.
+
+    Raises:
+        ValueError: If it is empty, an address or a file.
+
+    Example:
+        >>> local_folder("saved_models/svhn").parts
+        ('saved_models', 'svhn')
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "://" in text:
+        raise ValueError(
+            "`path` must be a local folder; a version can be copied from there to a "
+            f"bucket as it is. Received: path={path!r}."
+        )
+    folder = Path(text).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"`path` must be a folder, not a file. Received: path={path!r}."
+        )
+    return folder
 
 
 def write_version(base: Path, write: Callable[[Path], None]) -> Path:
@@ -45,10 +71,15 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
 def _claim(unfinished: Path, base: Path) -> Path:
     """Rename to the next free integer; another export may take one meanwhile."""
     while True:
-        taken = [int(p.name) for p in base.iterdir() if p.name.isdecimal()]
+        taken = [int(p.name) for p in base.iterdir() if _is_version(p.name)]
         version = base / str(max(taken, default=0) + 1)
         try:
             return unfinished.rename(version)
         except OSError:
             if not version.exists():
                 raise
+
+
+def _is_version(name: str) -> bool:
+    """Tell what a server takes for a version: ASCII digits that make an int64."""
+    return name.isascii() and name.isdecimal() and int(name) < 2**63 - 1

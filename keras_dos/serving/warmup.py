@@ -37,11 +37,12 @@ def write_warmup(version: Path, model_name: str, requests: Requests) -> None:
     """
     try:
         protos = importlib.import_module("tensorflow_serving.apis.prediction_log_pb2")
-    except ImportError as error:
+    except Exception as error:  # With another protobuf its import raises others.
         warnings.warn(
             "The servable has no warm-up requests, so that the first requests to each "
             "version will be slow: they are written by tensorflow-serving-api. Install "
-            'it with `pip install "keras-dos[serving]"` and export again. '
+            "it with `pip install tensorflow-serving-api`, in the version of "
+            "TensorFlow, and export again. "
             f"Received: {type(error).__name__}: {error}",
             stacklevel=5,  # The caller of export_servable.
         )

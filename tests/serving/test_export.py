@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from servable import NAMES
+from tensorflow_serving.apis import prediction_log_pb2
 from toy import network
 
 import keras_dos
 from keras_dos import DOSModel, export_servable
 from keras_dos.serving.versions import write_version
+from keras_dos.serving.warmup import WARMUP_FILE
 
 
 def children(folder):
@@ -51,7 +53,7 @@ def test_an_export_that_is_overtaken_takes_the_next_version(tmp_path, monkeypatc
 
 
 def test_versions_written_at_once_are_all_kept(tmp_path):
-    ready = threading.Barrier(8)
+    ready = threading.Barrier(8, timeout=60)
     versions = {}
 
     def write(number):
@@ -80,6 +82,7 @@ def test_other_users_may_read_a_version_as_they_may_read_the_folder(tmp_path):
 
 FULL_DISK = """
 import os, resource, signal, sys
+from tensorflow_serving.apis import prediction_log_pb2
 from toy import network
 from keras_dos import export_servable
 
@@ -149,16 +152,27 @@ def of_input(shape, *layers):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"class_names": ["a", "b"]}, r"`class_names` must be 3 .*=\['a', 'b'\]"),
-        ({"class_names": ["a", "b", "a"]}, "`class_names` must be 3 different"),
+        (
+            {"class_names": ["a", "b"]},
+            r"`class_names` must be a list of 3 .*=\['a', 'b'\]",
+        ),
+        (
+            {"class_names": ["a", "b", "a"]},
+            "`class_names` must be a list of 3 different",
+        ),
         ({"class_names": "abc"}, "Received: class_names='abc'"),
         ({"class_names": [1, 2, 3]}, "strings"),
         ({"class_names": 3}, "Received: class_names=3"),
+        ({"class_names": iter("abc")}, "`class_names` must be a list of 3"),
+        ({"class_names": {"a", "b", "c"}}, "`class_names` must be a list of 3"),
+        ({"class_names": {"a": 2, "b": 0, "c": 1}}, "key=names.get"),
+        ({"class_counts": [[1], [2, 3], 4]}, "`class_counts` must be 3"),
         ({"class_counts": [5, 5]}, r"`class_counts` must be 3 .*=\[5, 5\]"),
         ({"class_counts": [5, 5, -1]}, "`class_counts` must be 3 integers"),
         ({"class_counts": [0.2, 0.3, 0.5]}, "`class_counts` must be 3 integers"),
         ({"deployment_prior": [1, 1]}, "`deployment_prior` must be 3 positive"),
         ({"deployment_prior": [1, 0, 1]}, "`deployment_prior` must be 3 positive"),
+        ({"deployment_prior": [1e-200, 1, 1e200]}, "`deployment_prior` must be 3"),
         ({"deployment_prior": "even"}, "Received: deployment_prior=even"),
         ({"training_prior": [1, np.nan, 1]}, "`training_prior` must be 3 positive"),
         ({"metrics": {"f1": float("nan")}}, "`metrics` must map"),
@@ -166,7 +180,10 @@ def of_input(shape, *layers):
         ({"metrics": [0.5]}, "`metrics` must map"),
         ({"warmup_inputs": np.zeros((2, 5))}, r'"inputs", shape \(None, 6\).*\(2, 5\)'),
         ({"warmup_inputs": np.zeros((0, 6))}, "at least one"),
-        ({"warmup_inputs": {"x": np.zeros((1, 6))}}, "structure that `predict`"),
+        ({"warmup_inputs": {"x": np.zeros((1, 6))}}, "structure of the .* a dict"),
+        ({"warmup_inputs": np.full((1, 6), np.nan)}, "finite values of the input"),
+        ({"warmup_inputs": np.full((1, 6), 1j)}, "float32.*complex128"),
+        ({"warmup_inputs": np.full((1, 6), "a")}, "finite values of the input"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_before_anything_is_written(
@@ -199,7 +216,7 @@ def two_inputs(*names):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: Subclassed(), "functional or sequential"),
+        (lambda: Subclassed(), "a functional Keras model"),
         (lambda: "model.keras", "of type str"),
         (lambda: of_input((4,), keras.layers.Dense(3)), "sum to one.*sum to"),
         (lambda: of_input((4,), keras.layers.Dense(1, "sigmoid")), "n at least 2"),
@@ -225,7 +242,47 @@ def test_models_that_cannot_be_served_are_refused(model, message, tmp_path):
     assert children(tmp_path) == []
 
 
-def test_a_plain_network_does_not_get_a_training_prior_by_guess(tmp_path):
+@pytest.mark.parametrize("path", ["gs://bucket/model", "", None, 3, b"folder"])
+def test_a_path_that_is_no_local_folder_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"must be a local folder.*Received: "):
+        export_servable(network(), path)
+    assert children(tmp_path) == []
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "model").touch()
+    with pytest.raises(ValueError, match="not a file"):
+        export_servable(network(), tmp_path / "model")
+
+
+def test_numbers_that_no_server_reads_are_no_versions(tmp_path):
+    for name in ("99999999999999999999", "²", "٣"):
+        (tmp_path / name).mkdir()
+    assert export_servable(network(), tmp_path).name == "1"
+
+
+@pytest.mark.parametrize(("side", "held"), [(4, 32), (500, 2)])
+def test_warm_up_requests_stay_small(side, held, tmp_path):
+    model = of_input(
+        (side, side, 3),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2, "softmax"),
+    )
+    images = np.full((40, side, side, 3), 7.6, "float32")
+    version = export_servable(model, tmp_path, warmup_inputs=images)
+    counts = []
+    for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        (tensor,) = log.predict_log.request.inputs.values()
+        values = tf.make_ndarray(tensor)
+        counts.append(len(values))
+        if values.dtype == object:  # Rounded, as a file can hold it.
+            assert (tf.io.decode_png(values[0]).numpy() == 8).all()
+    assert counts == [held, held]
+
+
+def test_a_prior_is_not_guessed_a(tmp_path):
     model = of_input((4,), keras.layers.Dense(3, "softmax"))
     with pytest.raises(ValueError, match="`training_prior` must be given"):
         export_servable(model, tmp_path, deployment_prior=[1, 2, 3])
@@ -244,7 +301,9 @@ def test_scaled_images_are_warned_of(tmp_path):
 def test_without_the_protos_it_exports_and_says_what_is_missing(tmp_path, monkeypatch):
     name = "tensorflow_serving.apis.prediction_log_pb2"
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.warns(UserWarning, match=r"keras-dos\[serving\]") as warned:
+    with pytest.warns(
+        UserWarning, match="pip install tensorflow-serving-api"
+    ) as warned:
         version = export_servable(network(), tmp_path)
     assert warned[0].filename == __file__
     assert not (version / "assets.extra").exists()
@@ -257,7 +316,7 @@ def test_the_card_says_what_the_version_is(served):
     card = json.loads(text)
     assert card["classes"] == NAMES
     assert card["class_counts"] == [40, 30, 20, 10]
-    assert card["probabilities_prior"] == [0.25] * 4
+    assert card["probabilities_prior"] is None
     assert card["metrics"] == {"balanced accuracy": 0.75}
     assert card["parameters"] == served.model.count_params()
     assert card["versions"]["keras_dos"] == keras_dos.__version__

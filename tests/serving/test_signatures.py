@@ -210,7 +210,7 @@ def test_names_that_keras_chose_do_not_reach_the_clients(tmp_path):
 
 @pytest.mark.parametrize(
     ("training", "expected_training"),
-    [(None, [1 / 3, 1 / 3, 1 / 3]), ([60, 30, 10], [0.6, 0.3, 0.1])],
+    [([1, 1, 1], [1 / 3, 1 / 3, 1 / 3]), ([60, 30, 10], [0.6, 0.3, 0.1])],
 )
 def test_a_deployment_prior_follows_bayes_rule(tmp_path, training, expected_training):
     model = network()
@@ -236,6 +236,31 @@ def test_a_deployment_prior_follows_bayes_rule(tmp_path, training, expected_trai
         expected = [value / sum(odds) for value in odds]
         np.testing.assert_allclose(served, expected, rtol=1e-5)
         assert classes[0].decode() == NAMES[int(np.argmax(expected))]
+
+
+def test_extreme_priors_give_no_nan(tmp_path):
+    model = keras.Sequential([keras.Input((3,), name="p"), keras.layers.Identity()])
+    x = np.array([[1.0, 0.0, 0.0], [0.2, 0.3, 0.5]], "float32")
+    function = load(
+        export_servable(
+            model,
+            tmp_path,
+            training_prior=[1e25, 1, 1],
+            deployment_prior=[1, 1e25, 1e25],
+            warmup_inputs=x,
+        )
+    )["serving_default"]
+    p = ask(function, p=x)["probabilities"]
+    np.testing.assert_allclose(p, [[1, 0, 0], [0, 0.375, 0.625]], atol=1e-6)
+
+
+def test_names_that_python_keeps_for_itself_are_changed(tmp_path):
+    inputs = {name: keras.Input((2,), name=name) for name in ("class", "self")}
+    x = keras.layers.Concatenate()(list(inputs.values()))
+    model = keras.Model(inputs, [keras.layers.Dense(2, activation="softmax")(x)])
+    function = load(export_servable(model, tmp_path))["serving_default"]
+    names = list(function.structured_input_signature[1])
+    assert sorted(names) == ["input_class", "input_self"]
 
 
 def test_a_wrapped_model_brings_its_preprocessing(tmp_path):
