@@ -34,7 +34,8 @@ def run_missing(cells: Iterable[Cell], store: Store, jobs: int) -> None:
     stamp = _stamp()
     failures = []
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
-    pool = ProcessPoolExecutor(jobs, context, _set_up)
+    # TensorFlow keeps graphs and data of past cells; a new process starts without.
+    pool = ProcessPoolExecutor(jobs, context, _set_up, max_tasks_per_child=20)
     try:
         running = {pool.submit(run, cell): cell for cell in missing.values()}
         for future in tqdm(as_completed(running), total=len(running), unit="cell"):

@@ -85,7 +85,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(runner, "run", run)
     monkeypatch.setattr(
-        runner, "ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs)
+        runner, "ProcessPoolExecutor", lambda jobs, *_, **__: ThreadPoolExecutor(jobs)
     )
     return cells
 

@@ -1,5 +1,6 @@
 """`export_servable`: versions, what a failure leaves, which arguments it refuses."""
 
+import importlib
 import json
 import os
 import signal
@@ -298,9 +299,20 @@ def test_scaled_images_are_warned_of(tmp_path):
     assert warned[0].filename == __file__
 
 
-def test_without_the_protos_it_exports_and_says_what_is_missing(tmp_path, monkeypatch):
-    name = "tensorflow_serving.apis.prediction_log_pb2"
-    monkeypatch.setitem(sys.modules, name, None)
+@pytest.mark.parametrize("error", [ImportError, TypeError])
+def test_without_the_protos_it_exports_and_says_what_is_missing(
+    error, tmp_path, monkeypatch
+):
+    import_module = importlib.import_module
+
+    def without_protos(name):
+        if name.startswith("tensorflow_serving"):
+            raise error("no such protos")  # TypeError: those of another protobuf.
+        return import_module(name)
+
+    monkeypatch.setattr(
+        "keras_dos.serving.warmup.importlib.import_module", without_protos
+    )
     with pytest.warns(
         UserWarning, match="pip install tensorflow-serving-api"
     ) as warned:
