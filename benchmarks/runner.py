@@ -14,40 +14,46 @@ from tqdm import tqdm
 
 from benchmarks.cells import Cell, Record, Store, run
 
+CELLS_PER_PROCESS = 20
 PACKAGES = ("keras-dos", "keras", "tensorflow", "scann", "numpy", "scikit-learn")
 
 
-def run_missing(cells: Iterable[Cell], store: Store, jobs: int) -> None:
+def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
     """Run the cells that the store does not hold, and add each as it is done.
 
     Args:
-        cells: What is wanted; duplicates and cells that are done are skipped.
+        wanted: Cells; duplicates and cells that are done are skipped.
         store: Where records go.
         jobs: Processes at a time.
 
     Raises:
         RuntimeError: After all others have run, if cells failed.
     """
-    missing = {cell.key: cell for cell in cells if cell not in store}
+    missing = {cell.key: cell for cell in wanted if cell not in store}
     if not missing:
         return
     stamp = _stamp()
     failures = []
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
-    # TensorFlow keeps graphs and data of past cells; a new process starts without.
-    pool = ProcessPoolExecutor(jobs, context, _set_up, max_tasks_per_child=20)
-    try:
-        running = {pool.submit(run, cell): cell for cell in missing.values()}
-        for future in tqdm(as_completed(running), total=len(running), unit="cell"):
-            cell = running[future]
+    with tqdm(total=len(missing), unit="cell") as progress:
+        # TensorFlow keeps graphs and data of past cells; new processes start without.
+        cells = list(missing.values())
+        size = CELLS_PER_PROCESS * jobs
+        for batch in (cells[i : i + size] for i in range(0, len(cells), size)):
+            pool = ProcessPoolExecutor(jobs, context, _set_up)
             try:
-                store.add(cell, future.result() | stamp)
-            except Exception as error:  # One bad cell must not cost the others.
-                failures.append(f"{cell.key}: {error!r}")
-                tqdm.write(failures[-1])
-    finally:
-        # Ctrl-C must not wait for hundreds of cells that have not begun.
-        pool.shutdown(cancel_futures=True)
+                running = {pool.submit(run, cell): cell for cell in batch}
+                for future in as_completed(running):
+                    cell = running[future]
+                    try:
+                        store.add(cell, future.result() | stamp)
+                    except Exception as error:  # One must not cost the others.
+                        failures.append(f"{cell.key}: {error!r}")
+                        tqdm.write(failures[-1])
+                    progress.update()
+            finally:
+                # Ctrl-C must not wait for cells that have not begun.
+                pool.shutdown(cancel_futures=True)
     if failures:
         raise RuntimeError(
             f"{len(failures)} of {len(missing)} cells failed; the others are kept, and "
