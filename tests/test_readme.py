@@ -1,9 +1,12 @@
 """The README says what is true: its code runs, its commands are those of CI."""
 
+import csv
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,3 +41,22 @@ def test_files_that_it_links_to_exist():
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_the_table_says_what_was_measured():
+    with (ROOT / "benchmarks" / "results" / "bars.csv").open() as file:
+        records = list(csv.DictReader(file))
+    header, _, *rows = re.findall(r"^\| .*\|$|^\|---.*$", README, re.MULTILINE)
+    problems = ["mnist_back_rotation_p90", "mnist_p99", "svhn_subset_p90"]
+    assert [name[:4] for name in header.split(" | ")[1:]] == ["MNIS", "MNIS", "SVHN"]
+    assert len(rows) >= 5
+    for row in rows:
+        method, *cells = row.replace("*", "").strip("| ").split(" | ")
+        for problem, cell in zip(problems, cells, strict=True):
+            values = [
+                float(record["balanced_accuracy"])
+                for record in records
+                if (record["method"], record["problem"]) == (method, problem)
+            ]
+            assert len(values) == 5
+            assert cell == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
