@@ -53,6 +53,10 @@ def methods(reader: Reader) -> Figure:
             )
         axes.set_yticks(range(len(reader.entries)))
         axes.set_yticklabels([entry.label for entry in reversed(reader.entries)])
+        # A method that collapsed in one draw must not squeeze all others together.
+        means = [reader.values(entry, problem).mean() for entry in reader.entries]
+        low, _ = axes.get_xlim()
+        axes.set_xlim(left=max(low, float(np.nanmedian(means)) - 16))
         axes.set(xlabel="balanced accuracy, %", title=problem.title)
         axes.title.set_fontsize(10)
         axes.grid(axis="x", alpha=0.3)
