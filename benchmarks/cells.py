@@ -13,6 +13,7 @@ from benchmarks.problems import Part, Problem, Split, load
 from keras_dos import class_counts, classwise_report
 
 Record = dict[str, Any]
+MEASURES = ("precision", "recall", "f1", "auprc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _measures(
         report = classwise_report(split.y_eval, p, split.minority or None)
         measures[name] = {
             measure: [_rounded(value) for value in getattr(report, measure)]
-            for measure in ("precision", "recall", "f1", "auprc")
+            for measure in MEASURES
         }
     return measures
 

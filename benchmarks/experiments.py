@@ -12,17 +12,20 @@ from benchmarks.problems import Part, Problem
 SEEDS = range(5)
 
 
-def _reduced(rate: float) -> dict[str, Any]:
-    return {"reduction_rate": rate}
+def _reduced(name: str, title: str, p: float) -> dict[str, Any]:
+    """Return what the problems of a data set have in their own way for each p."""
+    return {
+        "name": f"{name}_p{round(100 * p)}",
+        "title": f"{title}, p = {p}" if p else title,
+        "imbalance": {"reduction_rate": p} if p else {},
+    }
 
 
 def mnist(p: float) -> Problem:
     """MNIST whose four minority classes lose the share p."""
     return Problem(
-        name=f"mnist_p{round(100 * p)}",
+        **_reduced("mnist", "MNIST", p),
         data="mnist",
-        title=f"MNIST, p = {p}",
-        imbalance=_reduced(p),
         batch_size=60,
         epochs=4,
     )
@@ -31,10 +34,8 @@ def mnist(p: float) -> Problem:
 def back_rotation(p: float) -> Problem:
     """MNIST-back-rotation, made anew, whose four minority classes lose the share p."""
     return Problem(
-        name=f"mnist_back_rotation_p{round(100 * p)}",
+        **_reduced("mnist_back_rotation", "MNIST-back-rotation (made anew)", p),
         data="mnist_back_rotation",
-        title=f"MNIST-back-rotation (made anew), p = {p}",
-        imbalance=_reduced(p) if p else {},
         optimizer=0.01,
         batch_size=40,
         epochs=12,
@@ -44,10 +45,8 @@ def back_rotation(p: float) -> Problem:
 def svhn(p: float) -> Problem:
     """The SVHN subset whose four minority classes lose the share p."""
     return Problem(
-        name=f"svhn_subset_p{round(100 * p)}",
+        **_reduced("svhn_subset", "SVHN subset (5,136 / 2,000)", p),
         data="svhn_cropped",
-        title=f"SVHN subset (5,136 / 2,000), p = {p}",
-        imbalance=_reduced(p) if p else {},
         batch_size=32,
         epochs=9,
     )

@@ -15,6 +15,7 @@ from keras_dos import (
     DOSModel,
     class_counts,
     make_imbalanced,
+    minority_classes,
     mnist_back_rotation,
     networks,
 )
@@ -95,24 +96,23 @@ def load(problem: Problem, part: Part, seed: int) -> Split:
     if not problem.imbalance:
         return Split(x, y, x_eval, y_eval, ())
     kept = make_imbalanced(y, seed=seed, **problem.imbalance)
-    before, after = class_counts(y), class_counts(y[kept])
+    counts = class_counts(y[kept])
+    minority = minority_classes(counts)
     if problem.imbalance.get("profile", "random") == "random":
-        minority = np.flatnonzero(after < before)
-    else:
-        minority = np.flatnonzero(after < after.max() / 2)
-    return Split(x[kept], y[kept], x_eval, y_eval, tuple(minority.tolist()))
+        minority = tuple(np.flatnonzero(counts < class_counts(y)).tolist())
+    return Split(x[kept], y[kept], x_eval, y_eval, minority)
 
 
 @functools.lru_cache(maxsize=2)
 def _read(data: str, part: Part) -> tuple[Images, Labels, Images, Labels]:
-    source = "mnist" if data.startswith("mnist") else data
-    x, y = _tfds(source, "train")
-    held_out = 1_000 if len(y) < 10_000 else 10_000
     if data.startswith("mnist_back_rotation"):
-        return _back_rotation(x, y, part, copies=10 if data.endswith("_x10") else 1)
+        copies = 10 if data.endswith("_x10") else 1
+        return _back_rotation(*_tfds("mnist", "train"), part, copies)
+    x, y = _tfds(data, "train")
     if part == "test":
-        return x, y, *_tfds(source, "test")
-    # One split for all draws: choices never see what the test cells train on twice.
+        return x, y, *_tfds(data, "test")
+    held_out = 1_000 if len(y) < 10_000 else 10_000
+    # One split for all draws.
     x, x_eval, y, y_eval = train_test_split(
         x, y, test_size=held_out, stratify=y, random_state=0
     )

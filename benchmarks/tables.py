@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from benchmarks import choice, paper
-from benchmarks.cells import Record, Store
+from benchmarks.cells import MEASURES, Record, Store
 from benchmarks.entries import ALL, Entry, is_baseline
 from benchmarks.experiments import (
     ABLATIONS,
@@ -28,7 +28,6 @@ from benchmarks.measures import (
 from benchmarks.problems import Problem
 
 Row = Sequence[str]
-MEASURES = ("precision", "recall", "f1", "auprc")
 GROUPS = ("minority", "majority")
 
 
@@ -274,12 +273,12 @@ def table_8(reader: Reader) -> str:
         rows.append([entry.label, *cells, *stl])
     header = ["method"]
     for title in (
-        *(p.title.replace(", p = 0", "") for p in reader.experiment.problems),
+        *(p.title for p in reader.experiment.problems),
         "STL-10",
     ):
         header += [f"{title}: F1", "AUPRC"]
     gains = "; ".join(
-        f"{problem.title.replace(', p = 0', '')}, {entry.label}: "
+        f"{problem.title}, {entry.label}: "
         + shown_difference(
             100 * reader.group(entry, problem, "f1", "all"),
             100 * reader.group(reader.entry("CNN"), problem, "f1", "all"),
