@@ -115,9 +115,9 @@ class Models:
         (config,) = server.model_config_list.config
         return config
 
-    def versions(self):
+    def versions(self, config=None):
         """Return the versions that are served."""
-        config = self.config
+        config = config or self.config
         names = [path.name for path in Path(config.base_path).iterdir()]
         there = sorted(int(name) for name in names if name.isdecimal())
         wanted = config.model_version_policy.specific.versions
@@ -130,8 +130,11 @@ class Models:
             raise ValueError(f"no model {name}")
         if label:
             version = config.version_labels[label]
-        version = version or self.versions()[-1]
-        if version not in self.versions():
+        # Asked once: a version that comes in between must not take away the one that
+        # was the latest.
+        served = self.versions(config)
+        version = version or served[-1]
+        if version not in served:
             raise ValueError(f"no version {version}")
         with self._lock:
             if version not in self._loaded:
