@@ -63,6 +63,12 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
         Entry("logit adjustment, post-hoc", "plain", {}, f"post-hoc {tau}")
         for tau in TAUS
     ),
+    _each(
+        "logit adjustment, deferred",
+        "deferred_logit_adjustment",
+        tau=(1.0, 2.0),
+        share=(0.2, 0.4),
+    ),
     _each("deferred re-weighting", "deferred_reweighting", share=(0.2, 0.4)),
     _each("LDAM-DRW", "ldam_drw", scale=(10.0, 30.0), share=(0.2, 0.4)),
     _each("input mixup", "mixup", alpha=(0.1, 0.2, 0.5)),
@@ -76,16 +82,16 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
 OURS: tuple[tuple[Entry, ...], ...] = (
     tuple(
         Entry("DOS, the paper's", "dos", PAPER_SETTING | {"embedding_weight": weight})
-        for weight in (0.003, 0.01, 0.03, 0.1)
+        for weight in (0.01, 0.03, 0.1, 0.3)
     ),
     (Entry("DOS without neighbors (k = 0)", "dos", {"k": 0, "prior_adjustment": 1.0}),),
     (Entry("DOS-kNN", "dos", DOS.settings, "knn"),),
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
     (
         Entry("DOS, tuned", "dos", DOS.settings),
+        Entry("DOS, tuned", "dos", {"embedding_weight": 0.1}),
+        Entry("DOS, tuned", "dos", {"prior_adjustment": 0.75}),
         Entry("DOS, tuned", "dos", {"prior_adjustment": 1.25}),
-        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.5}),
-        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.5, "embedding_weight": 0.1}),
     ),
     (DOS,),
 )

@@ -15,6 +15,7 @@ from keras_dos.class_parameters import (
     ClassParameters,
     ClassWiseInt,
     ClassWiseRate,
+    adjusted_shares,
     check_k,
     check_r,
     class_shares,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 # λ of each form: measured for the scale-free one, the paper's implicit 1 for its own.
 EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 
-# A mean ℓ'_f, in units of the neighbor distance, that no healthy round comes near.
-FAR_OFF = 10.0
+# A mean ℓ'_f, in units of the neighbor distance, that no healthy round comes near;
+# about 1 is usual.
+FAR_OFF = 3.0
 
 
 class OverloadingCallback(keras.callbacks.Callback):
@@ -86,13 +88,19 @@ class OverloadingCallback(keras.callbacks.Callback):
             embeddings of a large scale. Defaults to "scale_free".
         embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.3 for
             the scale-free form, 1 for the literal one.
-        prior_adjustment: Exponent τ of the class frequencies by which H of eqs. (2) and
-            (9) is adjusted: those of the original samples in the warm-up, those of Z'
-            in the rounds. 1 is logit adjustment (Menon et al., ICLR 2021), after which
-            the probabilities are those of equally frequent classes; 0 is the paper's H.
-            Defaults to None: 1, but 0 with k = 0 for all classes, which stays plain
-            cross-entropy.
+        prior_adjustment: Exponent τ of the class frequencies of the training set, by
+            which H of eq. (9) is adjusted in the rounds (logit adjustment, Menon et
+            al., ICLR 2021); the warm-up keeps the plain H of eq. (2), since deferring
+            it gains accuracy. 0 is the paper's H. Defaults to None: 1, but 0 with
+            k = 0 for all classes, which stays plain cross-entropy.
         seed: Seed of shuffling, of w and of fractional r. Defaults to 0.
+
+    Attributes:
+        training_prior: The class frequencies that the probabilities of the last epoch
+            are made for, shape (n,), float64, for `export_servable`: ∝ r_j n_j / n_j^τ,
+            so that with the defaults a rare class counts up to three times as much as
+            the largest, whatever n_j is. None before the first epoch. Class and sample
+            weights are not in it.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -160,6 +168,7 @@ class OverloadingCallback(keras.callbacks.Callback):
         self.embedding_weight = embedding_weight
         self.prior_adjustment = prior_adjustment
         self.seed = seed
+        self.training_prior: NDArray[np.float64] | None = None
         self._state: _Training | None = None
 
     def prepare(
@@ -229,15 +238,19 @@ class OverloadingCallback(keras.callbacks.Callback):
         """Give the pipeline what this epoch trains on."""
         training = self._training
         training.refresh_time = 0.0
+        counts, sizes = training.parameters.counts, training.parameters.sizes
         if epoch < training.warmup:
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
-            training.objective.prior.assign(class_shares(training.parameters.counts))
+            training.objective.prior.assign(np.ones(len(counts)))
+            self.training_prior = counts / counts.sum()
         else:
             due = (epoch - training.warmup) % self.refresh_every == 0
             if due or training.round is None:  # A resumed training may start between.
                 training.round = self._overload(epoch)  # Lines 7-21.
             quadruplets = training.round.quadruplets
-            training.objective.prior.assign(class_shares(training.parameters.sizes))
+            training.objective.prior.assign(class_shares(counts))
+            tau = self._tau(training.parameters)
+            self.training_prior = adjusted_shares(counts, sizes, tau)
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         training.pipeline.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
 
@@ -249,11 +262,12 @@ class OverloadingCallback(keras.callbacks.Callback):
         if self.loss_form == "scale_free" and logs["embedding_loss"] > FAR_OFF:
             warnings.warn(
                 "The embeddings in training lie far from those stored at the refresh, "
-                "so the embedding loss rules. The learning rate may be too high, or "
-                "BatchNormalization or Dropout in front of the embedding acts very "
-                "differently in training: give it more `warmup_epochs` or a lower "
-                f"momentum. Received: embedding_loss={logs['embedding_loss']:.3g} in "
-                f"epoch {epoch + 1}, where about 1 is usual.",
+                "so neighbors teach little. The rounds may have begun too early, or "
+                "the learning rate is too high, or BatchNormalization or Dropout in "
+                "front of the embedding acts very differently in training: give it "
+                "more `warmup_epochs`, or a lower learning rate or momentum. Received: "
+                f"embedding_loss={logs['embedding_loss']:.3g} in epoch {epoch + 1}, "
+                "where about 1 is usual.",
                 stacklevel=2,
             )
 

@@ -12,10 +12,11 @@ from keras_dos import losses
 # T of ρ' in the scale-free form. With distances in units of their mean, T = 1 makes ρ'
 # nearly uniform, and the live embedding would get only 1/(k+1) of the class gradient.
 SHARE_TEMPERATURE = 0.1
-# In the scale-free form a neighbor this many units away pulls no more. A healthy round
-# never comes near it; where training moves the embeddings far from those stored, as
-# fresh batch normalization does, the pull would tear the network apart.
-FARTHEST = 100.0
+# In the scale-free form a neighbor this many units away pulls no more. In a healthy
+# round hardly any is; where training moves the embeddings far from those stored, as
+# rounds without warm-up or fresh batch normalization do, the pull would tear the
+# network apart and end with all embeddings equal.
+FARTHEST = 10.0
 
 
 class MicroClusterObjective:
@@ -30,8 +31,8 @@ class MicroClusterObjective:
         tau: Exponent of the prior; 0 leaves H as it is.
 
     Attributes:
-        prior: Class frequencies of the samples trained on, shape (n,), all positive,
-            by which H is adjusted; a variable.
+        prior: Class frequencies by which H is adjusted, shape (n,), all positive; a
+            variable. Ones, as at first, leave H as it is.
         unit: The squared distance that counts as 1 in the scale-free form; a variable
             that each refresh sets.
     """
@@ -60,7 +61,7 @@ class MicroClusterObjective:
         self._embedding_weight = embedding_weight
         self._scale_free = scale_free
         self._tau = tau
-        self.prior = tf.Variable(tf.ones(n_classes) / n_classes, trainable=False)
+        self.prior = tf.Variable(tf.ones(n_classes), trainable=False)
         self.unit = tf.Variable(1.0, trainable=False)
         self._trackers = {
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),

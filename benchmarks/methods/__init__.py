@@ -10,6 +10,7 @@ METHODS: dict[str, Method] = {
     "focal": baselines.focal,
     "class_balanced_loss": baselines.class_balanced_loss,
     "logit_adjustment": baselines.logit_adjustment,
+    "deferred_logit_adjustment": baselines.deferred_logit_adjustment,
     "ldam_drw": baselines.ldam_drw,
     "deferred_reweighting": baselines.deferred_reweighting,
     "mixup": baselines.mixup,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dos import OverloadingCallback
+from keras_dos.class_parameters import class_shares
 from keras_dos.objective import MicroClusterObjective
 from keras_dos.overloading import Round
 
@@ -103,6 +104,25 @@ class _Rising(OverloadingCallback):
         self._training.objective.set_share(share)  # type: ignore[attr-defined]
 
 
+class _AdjustedWarmup(OverloadingCallback):
+    """H is adjusted in the warm-up too, by the frequencies of the samples."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        training = self._training
+        training.objective.prior.assign(class_shares(training.parameters.counts))
+
+
+class _PriorOfQuadruplets(OverloadingCallback):
+    """H of the rounds is adjusted by the frequencies of Z', copies included."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        training = self._training
+        if epoch >= training.warmup:
+            training.objective.prior.assign(class_shares(training.parameters.sizes))
+
+
 _VARIANTS = {
     "": OverloadingCallback,
     "equal_w": _EqualWeights,
@@ -112,6 +132,8 @@ _VARIANTS = {
     "differentiated_shares": _DifferentiatedShares,
     "mixed": _Mixtures,
     "ramp": _Rising,
+    "adjusted_warmup": _AdjustedWarmup,
+    "prior_of_quadruplets": _PriorOfQuadruplets,
 }
 
 

@@ -68,7 +68,17 @@ def mixup(task: Task, alpha: float = 0.2) -> Trained:
 
 def deferred_reweighting(task: Task, share: float = 0.2) -> Trained:
     """Plain training, then class-balanced weights for the last share of the epochs."""
-    return _deferred(task, task.network(), CROSS_ENTROPY, share)
+    return _deferred(
+        task, task.network(), CROSS_ENTROPY, share, class_weight=_effective(task)
+    )
+
+
+def deferred_logit_adjustment(
+    task: Task, tau: float = 1.0, share: float = 0.2
+) -> Trained:
+    """Plain training, then logit-adjusted cross-entropy for the last share of it."""
+    adjusted = losses.logit_adjusted(task.counts, tau)
+    return _deferred(task, task.network(), CROSS_ENTROPY, share, late_loss=adjusted)
 
 
 def ldam_drw(task: Task, scale: float = 30.0, share: float = 0.2) -> Trained:
@@ -77,7 +87,8 @@ def ldam_drw(task: Task, scale: float = 30.0, share: float = 0.2) -> Trained:
     embedding = network.output["embedding"]
     p = losses.CosineHead(10, scale, name="probabilities")(embedding)
     model = DOSModel(network.input, {"embedding": embedding, "probabilities": p})
-    return _deferred(task, model, losses.ldam(task.counts, scale), share)
+    loss = losses.ldam(task.counts, scale)
+    return _deferred(task, model, loss, share, class_weight=_effective(task))
 
 
 def head_retraining(task: Task, share: float = 1 / 3) -> Trained:
@@ -103,7 +114,16 @@ def head_retraining(task: Task, share: float = 1 / 3) -> Trained:
     )
 
 
-def _deferred(task: Task, model: DOSModel, loss: Any, share: float) -> Trained:
+def _deferred(
+    task: Task,
+    model: DOSModel,
+    loss: Any,
+    share: float,
+    *,
+    late_loss: Any = None,
+    class_weight: dict[int, float] | None = None,
+) -> Trained:
+    """Train, and change the loss or the weights of classes for the last epochs."""
     first = _first_epochs(task, share)
     data = _shuffled(task)
     started = time.perf_counter()
@@ -114,16 +134,22 @@ def _deferred(task: Task, model: DOSModel, loss: Any, share: float) -> Trained:
         "verbose": 0,
     }
     model.fit(data, epochs=first, **settings)
+    if late_loss is not None:
+        task.compile(model, late_loss, model.optimizer)  # With what it has gathered.
     history = model.fit(
         data,
         epochs=task.epochs,
         initial_epoch=first,
-        class_weight=weights.effective_number(task.counts, EFFECTIVE_BETA),
+        class_weight=class_weight,
         **settings,
     )
     seconds = time.perf_counter() - started
     p = task.predict(model.classifier)
     return Trained({"softmax": p}, task.epochs * task.steps, seconds, history.history)
+
+
+def _effective(task: Task) -> dict[int, float]:
+    return weights.effective_number(task.counts, EFFECTIVE_BETA)
 
 
 def _first_epochs(task: Task, share: float) -> int:

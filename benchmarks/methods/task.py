@@ -68,11 +68,15 @@ class Task:
         keras.utils.set_random_seed(self.seed)
         return self.build(self.x.shape[1:])
 
-    def compile(self, model: keras.Model, loss: Any) -> None:
-        """Compile a model for this task."""
-        model.compile(
-            self.new_optimizer(), loss, steps_per_execution=STEPS_PER_EXECUTION
-        )
+    def compile(
+        self,
+        model: keras.Model,
+        loss: Any,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
+        """Compile a model for this task, with a fresh optimizer if none is given."""
+        optimizer = self.new_optimizer() if optimizer is None else optimizer
+        model.compile(optimizer, loss, steps_per_execution=STEPS_PER_EXECUTION)
 
     def predict(self, model: keras.Model, x: Images | None = None) -> NDArray[Any]:
         """Return the outputs of a model for the judged images, or for `x`."""

@@ -245,6 +245,8 @@ def unchanged(task):
         "differentiated_shares",
         "mixed",
         "ramp",
+        "adjusted_warmup",
+        "prior_of_quadruplets",
     ],
 )
 def test_every_change_changes_the_training(change, task, unchanged):
