@@ -1,7 +1,6 @@
 """From records of cells to the figures of tables: by seed, mean ± sd, differences."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +70,10 @@ def difference(ours: Values, theirs: Values) -> dict[str, float]:
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
-def shown_difference(ours: Values, theirs: Values) -> str:
+def shown_difference(ours: Values, theirs: Values, digits: int = 1) -> str:
     """Return the difference as "+1.2 [+0.3, +2.1]"."""
-    gain: Any = difference(ours, theirs)
+    gain = difference(ours, theirs)
     if np.isnan(gain["mean"]):
         return "diverged"
-    return "{mean:+.1f} [{low:+.1f}, {high:+.1f}]".format(**gain)
+    mean, low, high = (f"{gain[name]:+.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"

@@ -1,8 +1,10 @@
 """The data sets, as they are made imbalanced, with the network trained on each."""
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -23,6 +25,8 @@ from keras_dos import (
 Part = Literal["validation", "test"]
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+
+DATA_DIR = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
 
 NETWORKS: dict[str, Callable[..., DOSModel]] = {
     "C6-C16-F400-F120": networks.c6_c16_f400_f120,

@@ -90,7 +90,8 @@ def adjusted_shares(
         [0.77, 0.23]
     """
     shares: NDArray[np.float64] = sizes / np.maximum(counts / counts.sum(), 1e-9) ** tau
-    return shares / shares.sum()
+    shares /= shares.sum()
+    return shares
 
 
 def resolve_class_parameters(
