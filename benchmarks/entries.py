@@ -58,7 +58,7 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
     _each("focal loss", "focal", gamma=(0.5, 1.0, 2.0)),
     _each("class-balanced loss", "class_balanced_loss", beta=(0.99, 0.999, 0.9999)),
     (Entry("balanced softmax", "logit_adjustment", {"tau": 1.0}),),
-    _each("logit adjustment, loss", "logit_adjustment", tau=TAUS),
+    _each("logit adjustment, loss", "logit_adjustment", tau=(1.0, 1.5, 2.0, 3.0)),
     tuple(
         Entry("logit adjustment, post-hoc", "plain", {}, f"post-hoc {tau}")
         for tau in TAUS
