@@ -111,7 +111,7 @@ def reduction(reader: Reader) -> Figure:
     axes.set(
         xlabel="reduction rate p of four classes",
         ylabel="balanced accuracy, %",
-        title="SVHN subset (5,136 / 2,000), mean of five draws",
+        title=f"SVHN subset (5,136 / 2,000), mean of {reader.draws} draws",
     )
     figure.legend(loc="outside right", frameon=False, fontsize=8)
     return figure
