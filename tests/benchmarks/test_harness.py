@@ -231,6 +231,48 @@ def test_bars_tell_what_was_not_reached(recall, answer, tmp_path):
     assert line.replace("*", "").rstrip("| ").endswith(f"| {answer}")
 
 
+@pytest.mark.parametrize(("recall", "answer"), [(0.9, "reached"), (0.6, "not reached")])
+def test_the_long_tail_is_judged_by_logit_adjustment(recall, answer, tmp_path):
+    rows = (
+        Entry("plain CNN", "plain"),
+        Entry("post-hoc", "plain", {}, "post-hoc 1.0"),
+        Entry("balanced softmax", "logit_adjustment", {"tau": 1.0}),
+        DOS,
+    )
+    experiment = Experiment("Tail", (PROBLEM,), lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    adjusted = {"post-hoc 1.0": record(0.7)["measures"]["softmax"]}
+    for entry, value in zip(rows, (0.5, 0.5, 0.7, recall), strict=True):
+        for cell in entry.cells(PROBLEM, range(2), "test"):
+            store.add(cell, record(value, **adjusted))
+    text = tables.document("cifar10_lt", tables.Reader(experiment, store))
+    lines = [line for line in text.splitlines() if " less that of " in line]
+    assert [line.split("less that of ")[1].split(" |")[0] for line in lines] == [
+        "post-hoc",
+        "balanced softmax",
+    ]
+    for line in lines:
+        assert f"{100 * recall - 70:+.1f} [" in line
+        assert line.replace("*", "").rstrip("| ").endswith(f"| {answer}")
+
+
+def test_balanced_data_are_judged_by_the_cnn_and_stl10_is_told_missing(tmp_path):
+    problems_ = (PROBLEM, replace(PROBLEM, name="other", title="Other"))
+    rows = (Entry("CNN", "plain"), Entry("DOS, k = 3", "dos", {"k": 3, "r": 1}))
+    experiment = Experiment("Even", problems_, lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    for problem, ours in zip(problems_, (0.55, 0.45), strict=True):
+        for entry, value in zip(rows, (0.5, ours), strict=True):
+            for cell in entry.cells(problem, range(2), "test"):
+                store.add(cell, record(value))
+    text = tables.document("table8", tables.Reader(experiment, store))
+    judged = [line for line in text.splitlines() if "less that of the CNN" in line]
+    assert "| +5.0 [+5.0, +5.0] | reached |" in judged[0]
+    assert "| -5.0 [-5.0, -5.0] | **not reached** |" in judged[1]
+    assert "not run (0.38)" in text
+    assert "STL-10 was not at hand" in text
+
+
 def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
     from benchmarks.methods import METHODS
 
