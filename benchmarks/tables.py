@@ -261,7 +261,8 @@ def table_6(reader: Reader) -> str:
         "MNIST-back-rotation was made anew and is tested on 10,000 images, "
         f"{reader.draws} draws instead of one, Adam (MNIST, SVHN) and SGD .01 with "
         "momentum .9, the CNN takes as many steps as DOS. The paper's P and R look "
-        "swapped: a class that lacks samples is predicted too rarely, so its recall falls.\n"
+        "swapped: a class that lacks samples is predicted too rarely, so its recall "
+        "falls.\n"
     )
     return "\n".join(parts)
 
