@@ -393,18 +393,18 @@ def tables_1_to_3(reader: Reader) -> str:
 def ablations(reader: Reader) -> str:
     """Return the change that each single change makes."""
     problems = reader.experiment.problems
-    base = [mean_sd(reader.values(DEFAULT, problem)) for problem in problems]
-    rows: list[Row] = [["**the defaults**", "", *_interleaved(base, ["", ""])]]
-    groups = {**ABLATIONS, "all at once": (PAPERS_OWN,)}
+    rows: list[Row] = []
+    groups = {"": (DEFAULT,), **ABLATIONS, "all at once": (PAPERS_OWN,)}
     for group, entries in groups.items():
         for entry in entries:
-            values = [reader.values(entry, problem) for problem in problems]
-            gains = [
-                shown_difference(value, reader.values(DEFAULT, problem))
-                for value, problem in zip(values, problems, strict=True)
-            ]
-            cells = _interleaved([mean_sd(value) for value in values], gains)
-            rows.append([entry.label, group, *cells])
+            cells = []
+            for problem in problems:
+                values = reader.values(entry, problem)
+                base = reader.values(DEFAULT, problem)
+                gain = "" if entry == DEFAULT else shown_difference(values, base)
+                cells += [mean_sd(values), gain]
+            label = f"**{entry.label}**" if entry == DEFAULT else entry.label
+            rows.append([label, group, *cells])
     header = ["change", "part"]
     for problem in problems:
         header += [f"{problem.title}: balanced accuracy, %", "less the defaults"]
@@ -413,10 +413,6 @@ def ablations(reader: Reader) -> str:
         "which no test figure uses. Differences are paired by draw, with a 95 % "
         "interval.\n"
     )
-
-
-def _interleaved(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    return [text for pair in zip(first, second, strict=True) for text in pair]
 
 
 BODIES: dict[str, Callable[[Reader], str]] = {

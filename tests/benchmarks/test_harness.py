@@ -273,6 +273,24 @@ def test_balanced_data_are_judged_by_the_cnn_and_stl10_is_told_missing(tmp_path)
     assert "STL-10 was not at hand" in text
 
 
+def test_ablations_are_shown_beside_the_defaults(tmp_path):
+    experiment = replace(
+        EXPERIMENTS["ablations"], problems=(PROBLEM,), seeds=range(100, 102)
+    )
+    store = Store(tmp_path)
+    retrained = {"retrained head": record(0.6)["measures"]["softmax"]}
+    for cell in experiment.cells(store):
+        changed = cell.settings == {"k": 0, "prior_adjustment": 1.0}
+        store.add(cell, record(0.65 if changed else 0.7, **retrained))
+    reader = tables.Reader(experiment, store)
+    text = tables.document("ablations", reader)
+    assert "| **the defaults** |  | 70.0 ± 0.0 |  |" in text
+    assert "| neighbors | 65.0 ± 0.0 | -5.0 [-5.0, -5.0] |" in text
+    assert "| in the embedding space | 60.0 ± 0.0 | -10.0 [-10.0, -10.0] |" in text
+    panel = figures.ablations(reader).axes[0]
+    assert len(panel.get_yticklabels()) == len(reader.entries) - 1
+
+
 def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
     from benchmarks.methods import METHODS
 
