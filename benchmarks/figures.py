@@ -23,6 +23,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 GRAY, BLUE, RED, ORANGE = "#9aa0a6", "#2a6fbb", "#c0392b", "#e8a33d"
+FARTHEST_LEFT = -7.0  # Points; what loses more is drawn as an arrow there.
 Draw = Callable[[Reader], Figure]
 
 
@@ -126,16 +127,21 @@ def ablations(reader: Reader) -> Figure:
         standard = reader.values(base, problem)
         for place, entry in enumerate(reversed(changes)):
             gain = difference(reader.values(entry, problem), standard)
-            low = max(gain["low"], -12.0)
             color = RED if gain["high"] < 0 else BLUE if gain["low"] > 0 else GRAY
-            axes.plot([low, gain["high"]], [place, place], color=color)
-            axes.plot(max(gain["mean"], -12.0), place, "o", color=color)
+            if gain["mean"] < FARTHEST_LEFT:
+                axes.plot(FARTHEST_LEFT, place, "<", color=color)
+                text = f" {gain['mean']:.0f}"
+                axes.text(FARTHEST_LEFT + 0.1, place, text, va="center", fontsize=8)
+                continue
+            axes.plot([gain["low"], gain["high"]], [place, place], color=color)
+            axes.plot(gain["mean"], place, "o", color=color)
+        axes.set_xlim(left=FARTHEST_LEFT - 0.3)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(range(len(changes)))
         axes.set_yticklabels([entry.label for entry in reversed(changes)])
         axes.tick_params(axis="y", labelsize=8)
         axes.set(
-            xlabel="points of balanced accuracy, change less defaults; cut at −12",
+            xlabel="points of balanced accuracy, change less defaults, 95 % interval",
             title=f"{problem.title}, validation",
         )
         axes.grid(axis="x", alpha=0.3)
