@@ -15,7 +15,6 @@ from keras_dos.class_parameters import (
     ClassParameters,
     ClassWiseInt,
     ClassWiseRate,
-    adjusted_shares,
     check_k,
     check_r,
     class_shares,
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
 # λ of each form: measured for the scale-free one, the paper's implicit 1 for its own.
 EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 
-# A mean ℓ'_f, in units of the neighbor distance, that no healthy round comes near;
-# about 1 is usual.
-FAR_OFF = 3.0
+# A mean distance to the neighbors, in units of that at the refresh, that tells of
+# embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
+FAR_OFF = 5.0
 
 
 class OverloadingCallback(keras.callbacks.Callback):
@@ -59,8 +58,12 @@ class OverloadingCallback(keras.callbacks.Callback):
     classes of each group; NaN before the first round).
 
     All randomness derives from the seed and the epoch, so one training is one `fit`; a
-    loop of fits passes `initial_epoch`. With `BackupAndRestore` and
+    loop of fits passes `initial_epoch` and `warmup_epochs`. With `BackupAndRestore` and
     `refresh_every=1` a resumed training equals an uninterrupted one.
+
+    `val_loss` is the plain loss of `compile`, which rises when the rounds adjust the
+    class loss. A callback that keeps the best weights by it may throw the rounds away:
+    let it monitor a measure that counts classes equally.
 
     Args:
         k: Overloading parameter k, the number of in-class neighbors: an int, one int
@@ -91,16 +94,9 @@ class OverloadingCallback(keras.callbacks.Callback):
         prior_adjustment: Exponent τ of the class frequencies of the training set, by
             which H of eq. (9) is adjusted in the rounds (logit adjustment, Menon et
             al., ICLR 2021); the warm-up keeps the plain H of eq. (2), since deferring
-            it gains accuracy. 0 is the paper's H. Defaults to None: 1, but 0 with
-            k = 0 for all classes, which stays plain cross-entropy.
+            it gains accuracy. 0 is the paper's H. Defaults to None: 1, but 0 where no
+            class has neighbors (k = 0), which stays plain cross-entropy.
         seed: Seed of shuffling, of w and of fractional r. Defaults to 0.
-
-    Attributes:
-        training_prior: The class frequencies that the probabilities of the last epoch
-            are made for, shape (n,), float64, for `export_servable`: ∝ r_j n_j / n_j^τ,
-            so that with the defaults a rare class counts up to three times as much as
-            the largest, whatever n_j is. None before the first epoch. Class and sample
-            weights are not in it.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -168,7 +164,6 @@ class OverloadingCallback(keras.callbacks.Callback):
         self.embedding_weight = embedding_weight
         self.prior_adjustment = prior_adjustment
         self.seed = seed
-        self.training_prior: NDArray[np.float64] | None = None
         self._state: _Training | None = None
 
     def prepare(
@@ -237,20 +232,19 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Give the pipeline what this epoch trains on."""
         training = self._training
+        training.begun = True
         training.refresh_time = 0.0
-        counts, sizes = training.parameters.counts, training.parameters.sizes
+        training.objective.reset_distance()
+        counts = training.parameters.counts
         if epoch < training.warmup:
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
             training.objective.prior.assign(np.ones(len(counts)))
-            self.training_prior = counts / counts.sum()
         else:
             due = (epoch - training.warmup) % self.refresh_every == 0
             if due or training.round is None:  # A resumed training may start between.
                 training.round = self._overload(epoch)  # Lines 7-21.
             quadruplets = training.round.quadruplets
             training.objective.prior.assign(class_shares(counts))
-            tau = self._tau(training.parameters)
-            self.training_prior = adjusted_shares(counts, sizes, tau)
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         training.pipeline.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
 
@@ -259,14 +253,15 @@ class OverloadingCallback(keras.callbacks.Callback):
         if logs is None:
             return
         logs.update(self._training.logs())
-        if self.loss_form == "scale_free" and logs["embedding_loss"] > FAR_OFF:
+        distance = self._training.objective.mean_distance()
+        if distance > FAR_OFF:
             warnings.warn(
                 "The embeddings in training lie far from those stored at the refresh, "
                 "so neighbors teach little. The rounds may have begun too early, or "
                 "the learning rate is too high, or BatchNormalization or Dropout in "
                 "front of the embedding acts very differently in training: give it "
                 "more `warmup_epochs`, or a lower learning rate or momentum. Received: "
-                f"embedding_loss={logs['embedding_loss']:.3g} in epoch {epoch + 1}, "
+                f"{distance:.3g} times the distance of neighbors in epoch {epoch + 1}, "
                 "where about 1 is usual.",
                 stacklevel=2,
             )
@@ -274,7 +269,7 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Say so if the training never came to a round."""
         training = self._training
-        if training.round is None:
+        if training.begun and training.round is None:
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
                 f"took place: rounds start at epoch {training.warmup + 1}. Lower "
@@ -377,6 +372,7 @@ class _Training:
     pipeline: QuadrupletPipeline
     objective: MicroClusterObjective
     warmup: int = 0
+    begun: bool = False
     round: Round | None = None
     refresh_time: float = 0.0
 

@@ -66,34 +66,6 @@ def class_shares(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.where(counts > 0, values, values.max()).astype(np.float32)
 
 
-def adjusted_shares(
-    counts: NDArray[np.int64], sizes: NDArray[np.int64], tau: float
-) -> NDArray[np.float64]:
-    """Return the class frequencies that probabilities are made for, shape (n,).
-
-    A network that learns from classes of frequencies s with logits raised by τ log π
-    gives p(j|x) ∝ p(x|j) s_j / π_j^τ.
-
-    Args:
-        counts: Samples per class, shape (n,); π is their share.
-        sizes: Quadruplets per class, shape (n,); s is their share.
-        tau: Exponent of the adjustment.
-
-    Returns:
-        Shares that sum to one, float64; 0 for classes without samples.
-
-    Example:
-        >>> counts, sizes = np.array([100, 10]), np.array([100, 30])
-        >>> adjusted_shares(counts, sizes, tau=1.0).tolist()
-        [0.25, 0.75]
-        >>> adjusted_shares(counts, sizes, tau=0.0).round(2).tolist()
-        [0.77, 0.23]
-    """
-    shares: NDArray[np.float64] = sizes / np.maximum(counts / counts.sum(), 1e-9) ** tau
-    shares /= shares.sum()
-    return shares
-
-
 def resolve_class_parameters(
     counts: NDArray[np.int64],
     *,

@@ -124,7 +124,7 @@ def prior_adjusted(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
     """Return logits shifted by the class frequencies of the training set.
 
     z'_j = z_j + τ log π_j. A cross-entropy taken on z' leaves z itself free of the
-    prior: logit adjustment (Menon et al., ICLR 2021), here for H in eqs. (2) and (9).
+    prior: logit adjustment (Menon et al., ICLR 2021), here for H in eq. (9).
 
     Args:
         logits: Logits or log-probabilities z, shape (..., n).

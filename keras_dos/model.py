@@ -175,7 +175,8 @@ class DOSModel(keras.Model):
                 the callback. Defaults to True.
             class_weight: As in Keras; weights both parts of the loss.
             sample_weight: As in Keras, shape (m,); weights both parts of the loss.
-            initial_epoch: As in Keras; warm-up and rounds keep their place.
+            initial_epoch: As in Keras; the warm-up keeps its place if `warmup_epochs`
+                is given, since its default follows from `epochs`.
             steps_per_epoch: Must be None with the callback.
             validation_steps: As in Keras.
             validation_batch_size: As in Keras.

@@ -15,7 +15,7 @@ SHARE_TEMPERATURE = 0.1
 # In the scale-free form a neighbor this many units away pulls no more. In a healthy
 # round hardly any is; where training moves the embeddings far from those stored, as
 # rounds without warm-up or fresh batch normalization do, the pull would tear the
-# network apart and end with all embeddings equal.
+# network apart. (Without warm-up it may end with all embeddings equal even so.)
 FARTHEST = 10.0
 
 
@@ -67,6 +67,8 @@ class MicroClusterObjective:
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
             "classification_loss": keras.metrics.Mean(name="classification_loss"),
         }
+        # Apart from the other two: a validation resets those before an epoch's end.
+        self._distance = keras.metrics.Mean(name="neighbor_distance")
 
     def __call__(
         self,
@@ -94,6 +96,8 @@ class MicroClusterObjective:
         if self._scale_free:
             distances = ops.divide_no_nan(distances, self.unit)
             distances = ops.minimum(distances, FARTHEST)
+            neighbors = ops.cast(mask[:, 1:], "float32")
+            self._distance.update_state(distances[:, 1:], sample_weight=neighbors)
             share_distances = distances / self._share_temperature
         parts = {
             "embedding_loss": losses.embedding_loss(distances, weights, mask=mask),
@@ -126,6 +130,17 @@ class MicroClusterObjective:
         """Start the running means anew."""
         for tracker in self._trackers.values():
             tracker.reset_state()
+
+    def mean_distance(self) -> float:
+        """Return the mean squared distance to neighbors since `reset_distance`.
+
+        In units, of the scale-free form; 0 for the literal one.
+        """
+        return float(self._distance.result())
+
+    def reset_distance(self) -> None:
+        """Start the mean distance anew."""
+        self._distance.reset_state()
 
     def _shares(self, distances: Any, weights: Any, mask: Any) -> Any:
         """Return ρ' of each slot, eq. (10), shape (b, s)."""

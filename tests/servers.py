@@ -129,6 +129,8 @@ class Models:
         if name != config.name:
             raise ValueError(f"no model {name}")
         if label:
+            if label not in config.version_labels:
+                raise ValueError(f"no label {label}")
             version = config.version_labels[label]
         # Asked once: a version that comes in between must not take away the one that
         # was the latest.

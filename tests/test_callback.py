@@ -283,6 +283,39 @@ def test_embeddings_far_from_those_stored_are_told():
         fit(model, epochs=1)
 
 
+@pytest.mark.parametrize("settings", [{}, {"k_majority": 0}])
+def test_far_embeddings_are_told_whatever_share_has_neighbors(settings):
+    x, y = blobs((600, 40, 12))
+    model = compiled(network(), optimizer=keras.optimizers.SGD(2.0))
+    callback = OverloadingCallback(warmup_epochs=0, **settings)
+    with pytest.warns(UserWarning, match="far from those stored"):
+        model.fit(x, y, epochs=3, verbose=0, callbacks=[callback])
+
+
+def test_the_scale_of_the_loss_is_no_alarm():
+    """Warnings are errors here."""
+    x, y = blobs()
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+    model = compiled(network(), learning_rate=1e-3, loss=loss)
+    history = model.fit(
+        x,
+        y,
+        epochs=3,
+        sample_weight=np.full(len(y), 5.0),
+        validation_data=(x, y),
+        verbose=0,
+        callbacks=[OverloadingCallback()],
+    ).history
+    assert history["embedding_loss"][-1] > 20
+
+
+def test_a_training_that_is_over_is_no_alarm():
+    x, y = blobs()
+    callback = OverloadingCallback()
+    settings = {"epochs": 3, "initial_epoch": 3, "verbose": 0}
+    compiled(network()).fit(x, y, callbacks=[callback], **settings)
+
+
 def test_after_fit_the_callback_holds_nothing():
     x, y = blobs()
     model = compiled(network())

@@ -372,41 +372,6 @@ def test_the_prior_adjusts_h_where_neighbors_are_used(k, tau, expected_tau):
     np.testing.assert_allclose(history["classification_loss"], [expected], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, [1, 5 / 3, 3]),  # r_j n_j / n_j: r = 1, 5/3 and 3 of the 5 that balance.
-        ({"prior_adjustment": 0}, [50, 50, 30]),  # r_j n_j
-        ({"prior_adjustment": 0.5, "r": 1}, [50**0.5, 30**0.5, 10**0.5]),
-        ({"k": 0}, [50, 50, 30]),
-        ({"warmup_epochs": 1}, [1, 5 / 3, 3]),
-    ],
-)
-def test_the_training_prior_tells_what_the_probabilities_are_made_for(
-    settings, expected
-):
-    x, y = blobs((50, 30, 10))
-    callback = OverloadingCallback(**{"warmup_epochs": 0} | settings)
-    assert callback.training_prior is None
-    model = compiled(network())
-    model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
-    expected = np.array(expected) / sum(expected)
-    np.testing.assert_allclose(callback.training_prior, expected, rtol=1e-6)
-
-
-def test_probabilities_without_evidence_are_the_training_prior():
-    """On inputs that tell nothing the best a network can say is the prior itself."""
-    y = np.repeat([0, 1, 2], [50, 30, 10])
-    x = np.ones((90, 4), "float32")
-    callback = OverloadingCallback(k=1, r=[1, 1, 2], warmup_epochs=1)
-    model = compiled(network(d=4), learning_rate=0.2)
-    with pytest.warns(UserWarning, match="All embeddings are equal"):
-        model.fit(x, y, epochs=80, batch_size=110, verbose=0, callbacks=[callback])
-    p = model.classifier.predict(x[:1], verbose=0)[0]
-    np.testing.assert_allclose(callback.training_prior, [0.25, 0.25, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(p, callback.training_prior, atol=0.02)
-
-
 def test_regularization_and_add_loss_count_as_in_keras():
     x, y = blobs((20, 20, 20))
 

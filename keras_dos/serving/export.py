@@ -61,10 +61,11 @@ def export_servable(
             to None: `classes` are ids.
         class_counts: Training samples of each class, shape (n,), for the model card.
         training_prior: Class frequencies that the model's probabilities have, or
-            counts of that proportion, shape (n,), all positive: the `training_prior`
-            of the `OverloadingCallback` that trained it, or after a training without
-            one the class counts of the samples trained on, copies included. Defaults
-            to None: not known.
+            counts of that proportion, shape (n,), all positive. About equal ones,
+            `np.ones(n)`, after a training with the defaults of `OverloadingCallback`,
+            whatever the training set was; those of the samples trained on, copies
+            included, after one with `prior_adjustment=0`, with k=0, or without the
+            callback. Defaults to None: not known.
         deployment_prior: Class frequencies where the model is used, like
             `training_prior`, which it needs. The probabilities are then multiplied by
             the ratio of the two priors and sum to one again. Defaults to None: they
@@ -179,10 +180,10 @@ def _priors(
     deployment = read_prior("deployment_prior", deployment, n)
     if training is None:
         raise ValueError(
-            "`training_prior` must be given with `deployment_prior`: the attribute "
-            "`training_prior` of the OverloadingCallback that trained the model, or "
-            "after a training without one the class counts of the samples that it was "
-            "trained on. Received: training_prior=None."
+            "`training_prior` must be given with `deployment_prior`: equal shares, "
+            f"np.ones({n}), if the model was trained by OverloadingCallback with its "
+            "defaults, else the class counts of the samples that it was trained on. "
+            "Received: training_prior=None."
         )
     return deployment, log_ratios(training, deployment)
 

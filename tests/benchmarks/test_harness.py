@@ -270,7 +270,7 @@ def test_balanced_data_are_judged_by_the_cnn_and_stl10_is_told_missing(tmp_path)
     assert "| +5.0 [+5.0, +5.0] | reached |" in judged[0]
     assert "| -5.0 [-5.0, -5.0] | **not reached** |" in judged[1]
     assert "not run (0.38)" in text
-    assert "STL-10 was not at hand" in text
+    assert "STL-10 was not run" in text
 
 
 def test_ablations_are_shown_beside_the_defaults(tmp_path):

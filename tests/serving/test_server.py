@@ -237,9 +237,9 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
     threads = [threading.Thread(target=load) for _ in range(2)]
     for thread in threads:
         thread.start()
-    client.wait(latest, 1)
-    export_servable(served.model, client.folder / MODEL, class_names=NAMES)
     try:
+        client.wait(latest, 1)
+        export_servable(served.model, client.folder / MODEL, class_names=NAMES)
         client.wait(latest, 2)
         time.sleep(1)  # The old version goes while the load goes on.
     finally:
