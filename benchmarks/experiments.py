@@ -255,6 +255,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         TABLE_6,
         chosen_entries(("plain CNN", "CNN-CL", "DOS, the paper's", "DOS")),
         needs_choice=True,
+        seeds=range(3),
     ),
     "reduction": Experiment(
         "Balanced accuracy over reduction rates, all methods, SVHN subset",
@@ -272,6 +273,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Table 7: k at p = .99",
         TABLE_7,
         _fixed(DOS, _dos("DOS, k = 3", k=3), _dos("DOS, k = 10", k=10)),
+        seeds=range(3),
     ),
     "table8": Experiment(
         "Table 8: balanced data",
@@ -286,5 +288,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         TENFOLD,
         chosen_entries(("TL-RS-CSL", "LMLE", "DOS", "DOS-LR", "DOS-kNN", "plain CNN")),
         needs_choice=True,
+        seeds=range(2),
     ),
 }
