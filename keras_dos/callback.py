@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 # λ of each form: measured for the scale-free one, the paper's implicit 1 for its own.
 EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
 
-# A mean distance to the neighbors, in units of that at the refresh, that tells of
-# embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
+# A mean squared distance to the neighbors, in units of that at the refresh, that tells
+# of embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
 FAR_OFF = 5.0
 
 
@@ -261,8 +261,8 @@ class OverloadingCallback(keras.callbacks.Callback):
                 "the learning rate is too high, or BatchNormalization or Dropout in "
                 "front of the embedding acts very differently in training: give it "
                 "more `warmup_epochs`, or a lower learning rate or momentum. Received: "
-                f"{distance:.3g} times the distance of neighbors in epoch {epoch + 1}, "
-                "where about 1 is usual.",
+                f"{distance:.3g} times the squared distance of neighbors in epoch "
+                f"{epoch + 1}, where about 1 is usual.",
                 stacklevel=2,
             )
 
