@@ -95,14 +95,7 @@ CIFAR10 = Problem(
     epochs=4,
     network="C20-C50-F500-F120",
 )
-STL10 = Problem(
-    name="stl10",
-    data="stl10",
-    title="STL-10",
-    batch_size=50,
-    epochs=5,
-    network="C20-C50-F500-F120",
-)
+STL10 = replace(CIFAR10, name="stl10", data="stl10", title="STL-10", epochs=5)
 # STL-10 runs where TensorFlow Datasets has prepared it.
 TABLE_8 = (svhn(0), CIFAR10, *([STL10] if (DATA_DIR / "stl10").is_dir() else []))
 TENFOLD = tuple(

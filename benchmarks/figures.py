@@ -130,8 +130,8 @@ def ablations(reader: Reader) -> Figure:
             color = RED if gain["high"] < 0 else BLUE if gain["low"] > 0 else GRAY
             if gain["mean"] < FARTHEST_LEFT:
                 axes.plot(FARTHEST_LEFT, place, "<", color=color)
-                text = f" {gain['mean']:.0f}"
-                axes.text(FARTHEST_LEFT + 0.1, place, text, va="center", fontsize=8)
+                text = f"{gain['mean']:.0f}"
+                axes.text(FARTHEST_LEFT + 0.2, place, text, va="center", fontsize=8)
                 continue
             axes.plot([gain["low"], gain["high"]], [place, place], color=color)
             axes.plot(gain["mean"], place, "o", color=color)
