@@ -89,7 +89,7 @@ OURS: tuple[tuple[Entry, ...], ...] = (
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
     (
         Entry("DOS, tuned", "dos", DOS.settings),
-        Entry("DOS, tuned", "dos", {"embedding_weight": 0.1}),
+        Entry("DOS, tuned", "dos", {"embedding_weight": 0.3}),
         Entry("DOS, tuned", "dos", {"prior_adjustment": 0.75}),
         Entry("DOS, tuned", "dos", {"prior_adjustment": 1.25}),
     ),

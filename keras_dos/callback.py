@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keras_dos.model import DOSModel
 
 # λ of each form: measured for the scale-free one, the paper's implicit 1 for its own.
-EMBEDDING_WEIGHTS = {"scale_free": 0.3, "literal": 1.0}
+EMBEDDING_WEIGHTS = {"scale_free": 0.1, "literal": 1.0}
 
 # A mean squared distance to the neighbors, in units of that at the refresh, that tells
 # of embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
@@ -89,7 +89,7 @@ class OverloadingCallback(keras.callbacks.Callback):
             refresh, their mean over in-class neighbors, so that one weight serves
             embeddings of any scale; "literal" is the paper's form, which collapses
             embeddings of a large scale. Defaults to "scale_free".
-        embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.3 for
+        embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.1 for
             the scale-free form, 1 for the literal one.
         prior_adjustment: Exponent τ of the class frequencies of the training set, by
             which H of eq. (9) is adjusted in the rounds (logit adjustment, Menon et

@@ -57,6 +57,16 @@ class _SoftShares(OverloadingCallback):
     _objective_class = _ObjectiveWithSoftShares
 
 
+class _ObjectiveWithSharpShares(MicroClusterObjective):
+    _share_temperature = 0.03
+
+
+class _SharpShares(OverloadingCallback):
+    """ρ' at temperature .03, nearer to the closest slots."""
+
+    _objective_class = _ObjectiveWithSharpShares
+
+
 class _ObjectiveWithDifferentiatedShares(MicroClusterObjective):
     _differentiate_shares = True
 
@@ -129,6 +139,7 @@ _VARIANTS = {
     "no_shares": _WithoutShares,
     "live_alone": _LiveAlone,
     "soft_shares": _SoftShares,
+    "sharp_shares": _SharpShares,
     "differentiated_shares": _DifferentiatedShares,
     "mixed": _Mixtures,
     "ramp": _Rising,

@@ -284,7 +284,7 @@ def test_ablations_are_shown_beside_the_defaults(tmp_path):
         store.add(cell, record(0.65 if changed else 0.7, **retrained))
     reader = tables.Reader(experiment, store)
     text = tables.document("ablations", reader)
-    assert "| **the defaults** |  | 70.0 ± 0.0 |  |" in text
+    assert "| **the defaults, but λ = 0.3** |  | 70.0 ± 0.0 |  |" in text
     assert "| neighbors | 65.0 ± 0.0 | -5.0 [-5.0, -5.0] |" in text
     assert "| in the embedding space | 60.0 ± 0.0 | -10.0 [-10.0, -10.0] |" in text
     panel = figures.ablations(reader).axes[0]
