@@ -291,6 +291,18 @@ def test_ablations_are_shown_beside_the_defaults(tmp_path):
     assert len(panel.get_yticklabels()) == len(reader.entries) - 1
 
 
+def test_lengths_of_balanced_training_are_shown_beside_the_cnn(tmp_path):
+    experiment = EXPERIMENTS["balanced"]
+    store = Store(tmp_path)
+    for cell in experiment.cells(store):
+        gain = 0.01 * cell.problem.epochs if cell.method == "dos" else 0
+        store.add(cell, record(0.5 + gain))
+    text = tables.document("balanced", tables.Reader(experiment, store))
+    for epochs in (4, 8, 12):
+        line = next(r for r in text.splitlines() if f"10, {epochs} epochs |" in r)
+        assert f"| 50.0 ± 0.0 | {50 + epochs:.1f} ± 0.0 | +{epochs:.1f} [" in line
+
+
 def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
     from benchmarks.methods import METHODS
 
