@@ -254,7 +254,8 @@ class OverloadingCallback(keras.callbacks.Callback):
             return
         logs.update(self._training.logs())
         distance = self._training.objective.mean_distance()
-        if distance > FAR_OFF:
+        if distance > FAR_OFF and not self._training.far_told:
+            self._training.far_told = True
             warnings.warn(
                 "The embeddings in training lie far from those stored at the refresh, "
                 "so neighbors teach little. The rounds may have begun too early, or "
@@ -375,6 +376,7 @@ class _Training:
     begun: bool = False
     round: Round | None = None
     refresh_time: float = 0.0
+    far_told: bool = False
 
     def logs(self) -> dict[str, float]:
         """Return the measures of the last overloading."""

@@ -53,8 +53,9 @@ def export_servable(
     Args:
         model: A functional or sequential Keras model of class probabilities: a
             `DOSModel`, a model with one output of shape (batch, n), or one with a dict
-            of outputs like that of a `DOSModel`. Inputs keep their names; one that has
-            none is called "inputs" ("inputs_0", ... if there are more).
+            of outputs like that of a `DOSModel`. Inputs keep their names, with "_" for
+            all but ASCII letters and digits; one that has none is called "inputs"
+            ("inputs_0", ... if there are more).
         path: The local folder of the servable; its name is the model's name to a
             server.
         class_names: A list of n different names in the order of the outputs. Defaults
