@@ -280,7 +280,7 @@ def test_embeddings_far_from_those_stored_are_told():
     p = keras.layers.Dense(3, activation="softmax")(e)
     model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}), 0.0)
     with pytest.warns(UserWarning, match=r"BatchNormalization.*in epoch 1") as told:
-        fit(model, epochs=2)
+        fit(model, OverloadingCallback(k=3, warmup_epochs=0), epochs=2)
     assert len(told) == 1  # Not again in each epoch.
 
 
