@@ -191,6 +191,7 @@ AROUND = tuple(
         ("class loss on f(x) alone", {"change": "live_alone"}),
         ("ρ' at temperature .03 instead of .1", {"change": "sharp_shares"}),
         ("w fixed at 1/(k + 1)", {"change": "equal_w"}),
+        ("warm-up 0 of the epochs", {"warmup_share": 0.0}),
         ("warm-up 5/6 of the epochs", {"warmup_share": 5 / 6}),
         ('r = "balance"', {"r": "balance"}),
     )
