@@ -313,6 +313,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         TENFOLD,
         chosen_entries(("TL-RS-CSL", "LMLE", "DOS", "DOS-LR", "DOS-kNN", "plain CNN")),
         needs_choice=True,
-        seeds=range(2),
+        seeds=range(3),
     ),
 }
