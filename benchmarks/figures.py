@@ -141,7 +141,7 @@ def ablations(reader: Reader) -> Figure:
         axes.set_yticklabels([entry.label for entry in reversed(changes)])
         axes.tick_params(axis="y", labelsize=8)
         axes.set(
-            xlabel="points of balanced accuracy, change less none, 95 % interval",
+            xlabel="points of balanced accuracy won or lost, 95 % interval",
             title=f"{problem.title}, validation",
         )
         axes.grid(axis="x", alpha=0.3)

@@ -9,11 +9,7 @@ import numpy as np
 from benchmarks import choice, paper
 from benchmarks.cells import MEASURES, Record, Store
 from benchmarks.entries import ALL, Entry, is_baseline
-from benchmarks.experiments import (
-    ABLATIONS,
-    TUNED_ON,
-    Experiment,
-)
+from benchmarks.experiments import ABLATIONS, AROUND, TUNED_ON, Experiment
 from benchmarks.measures import (
     Values,
     balanced_accuracy,
@@ -402,19 +398,25 @@ def tables_1_to_3(reader: Reader) -> str:
 def ablations(reader: Reader) -> str:
     """Return what each single change makes of the first row."""
     first, *_ = reader.entries
-    part_of = {e.label: part for part, entries in ABLATIONS.items() for e in entries}
+    problems = reader.experiment.problems
+    bases = [reader.values(first, problem) for problem in problems]
+    part_of = {
+        entry.label: part
+        for groups in (ABLATIONS, AROUND)
+        for part, entries in groups.items()
+        for entry in entries
+    }
     rows: list[Row] = []
     for entry in reader.entries:
         cells = []
-        for problem in reader.experiment.problems:
+        for problem, base in zip(problems, bases, strict=True):
             values = reader.values(entry, problem)
-            base = reader.values(first, problem)
             gain = "" if entry == first else shown_difference(values, base)
             cells += [mean_sd(values), gain]
         label = f"**{entry.label}**" if entry == first else entry.label
         rows.append([label, part_of.get(entry.label, ""), *cells])
     header = ["change", "part"]
-    for problem in reader.experiment.problems:
+    for problem in problems:
         header += [f"{problem.title}: balanced accuracy, %", "less the first row"]
     return markdown(header, rows) + (
         f"\nParts held out of the training sets; {reader.draws} draws of their own, "
@@ -442,9 +444,9 @@ def lengths(reader: Reader) -> str:
 BODIES: dict[str, Callable[[Reader], str]] = {
     "ablations": ablations,
     "balanced": lengths,
-    "defaults": ablations,
     "bars": bars,
     "cifar10_lt": long_tail,
+    "defaults": ablations,
     "table5": table_5,
     "table6": table_6,
     "table7": table_7,

@@ -287,6 +287,8 @@ def test_ablations_are_shown_beside_the_defaults(tmp_path):
     assert "| **the defaults, but λ = 0.3** |  | 70.0 ± 0.0 |  |" in text
     assert "| neighbors | 65.0 ± 0.0 | -5.0 [-5.0, -5.0] |" in text
     assert "| in the embedding space | 60.0 ± 0.0 | -10.0 [-10.0, -10.0] |" in text
+    assert "λ = 1 | all at once | 70.0 ± 0.0 |" in text
+    assert not [row for row in text.splitlines() if "[+" in row and "|  |" in row]
     panel = figures.ablations(reader).axes[0]
     assert len(panel.get_yticklabels()) == len(reader.entries) - 1
 
