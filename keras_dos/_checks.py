@@ -1,0 +1,222 @@
+"""The only validators of arguments, so that one mistake gets one answer everywhere.
+
+A wrong type is a TypeError and a wrong value a ValueError. Each error names the
+argument, says what was expected and ends with what was received.
+"""
+
+import math
+import numbers
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is one integer; a bool is not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is one real number; a bool is not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """Return an integer argument.
+
+    Args:
+        name: The argument, for errors.
+        value: What was given for it.
+        minimum: The smallest value that is allowed.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is too small.
+
+    Example:
+        >>> integer("k", np.int64(5), minimum=1)
+        5
+    """
+    if not is_integer(value):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
+    if value < minimum:
+        raise ValueError(
+            f"`{name}` must be at least {minimum}. Received: {name}={value!r}."
+        )
+    return int(value)
+
+
+def number(
+    name: str, value: Any, minimum: float = 0.0, below: float = math.inf
+) -> float:
+    """Return a finite number in [minimum, below).
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> number("reduction_rate", 0.9, below=1)
+        0.9
+    """
+    if not is_number(value):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    if not minimum <= value < below:
+        limit = "finite" if below == math.inf else f"less than {below:g}"
+        raise ValueError(
+            f"`{name}` must be at least {minimum:g} and {limit}. "
+            f"Received: {name}={value!r}."
+        )
+    return float(value)
+
+
+def choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise unless a value is one of a few strings.
+
+    Raises:
+        ValueError: If it is not.
+
+    Example:
+        >>> choice("profile", "exp", ("exp", "step"))
+    """
+    if not isinstance(value, str) or value not in choices:
+        expected = ", ".join(f'"{c}"' for c in choices)
+        raise ValueError(
+            f"`{name}` must be one of {expected}. Received: {name}={value!r}."
+        )
+
+
+def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
+    """Return a class that has samples.
+
+    Args:
+        name: The argument that names the class, for errors.
+        value: The class.
+        counts: Samples per class, shape (n,), int64.
+
+    Raises:
+        ValueError: If it is no class, or one without samples.
+
+    Example:
+        >>> class_id("minority", 1, np.array([9, 3]))
+        1
+    """
+    if not is_integer(value) or not 0 <= value < len(counts) or not counts[value]:
+        raise ValueError(
+            f"`{name}` must name classes that have samples, of 0 to "
+            f"{len(counts) - 1}. Received: class {value!r}, class counts "
+            f"{_shown(counts)}."
+        )
+    return int(value)
+
+
+def class_ids(name: str, value: Any, counts: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return different classes that have samples, ascending, but not all of them.
+
+    Args:
+        name: The argument, for errors.
+        value: A sequence of classes; it may be empty.
+        counts: Samples per class, shape (n,), int64.
+
+    Raises:
+        TypeError: If it is no sequence of classes.
+        ValueError: If it names a class twice, one without samples, or all there are.
+
+    Example:
+        >>> class_ids("minority", [2, 0], np.array([9, 3, 5]))
+        (0, 2)
+    """
+    # An iterator, which could be read only once, has no dimension either.
+    if np.ndim(value) != 1:
+        raise TypeError(
+            f"`{name}` must be a list of classes, such as [3]. "
+            f"Received: {name}={value!r}."
+        )
+    found = sorted(class_id(name, j, counts) for j in value)
+    if len(set(found)) < len(found) or len(found) == np.count_nonzero(counts):
+        raise ValueError(
+            f"`{name}` must name different classes and leave out at least one. "
+            f"Received: {name}={value!r}, class counts {_shown(counts)}."
+        )
+    return tuple(found)
+
+
+def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray[Any]:
+    """Return a vector of non-negative integers, one per class.
+
+    Raises:
+        ValueError: If it is none, or not of `n_classes` classes.
+
+    Example:
+        >>> class_counts("counts", [600, 0, 30]).tolist()
+        [600, 0, 30]
+    """
+    try:
+        counts = np.asarray(value)
+    except ValueError:  # Rows of different lengths.
+        counts = np.empty(0)
+    if (
+        counts.ndim != 1
+        or not len(counts)
+        or counts.dtype.kind not in "iu"
+        or counts.min() < 0
+        or len(counts) != (n_classes or len(counts))
+    ):
+        size = "an integer" if n_classes is None else f"{n_classes} integers, one"
+        raise ValueError(
+            f"`{name}` must be {size} per class, none negative, as "
+            f"`keras_dos.class_counts` returns them. Received: {name}={value!r}."
+        )
+    return counts
+
+
+def probabilities(name: str, value: Any) -> NDArray[np.float64]:
+    """Return class probabilities, shape (m, n), as float64.
+
+    Rows may miss one by .01, which rounding to bfloat16 does not exceed.
+
+    Args:
+        name: Where they come from, for errors.
+        value: Shape (m, n) with m > 0 and n > 1, any real dtype.
+
+    Raises:
+        TypeError: If it is no array of numbers.
+        ValueError: If it has another shape, or rows that are no probabilities.
+
+    Example:
+        >>> probabilities("probabilities", [[0.25, 0.75]]).tolist()
+        [[0.25, 0.75]]
+    """
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"`{name}` must be one array: of the outputs of a DOSModel take "
+            f'["probabilities"]. Received: a mapping of {list(value)}.'
+        )
+    array = np.asarray(value)
+    # NumPy knows bfloat16 only by the name that ml_dtypes gives it.
+    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"`{name}` must be an array of numbers. Received: dtype {array.dtype}."
+        )
+    if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
+        raise ValueError(
+            f"`{name}` must have shape (m, n), a row per sample and a column per "
+            f"class, at least two. Received: shape {array.shape}."
+        )
+    p = array.astype(np.float64)
+    sums = p.sum(axis=1)
+    wrong = ~((p >= 0).all(axis=1) & (np.abs(sums - 1) <= 0.01))  # True for NaN too.
+    if wrong.any():
+        raise ValueError(
+            f"`{name}` must be class probabilities, not negative, in rows that sum to "
+            "one: end the network with a softmax; NaN tells of a training that "
+            f"diverged. Received: {wrong.sum()} of {len(p)} rows that are not, the "
+            f"first {p[wrong.argmax()]}."
+        )
+    return p
+
+
+def _shown(counts: NDArray[np.int64]) -> list[int]:
+    return counts.tolist()
