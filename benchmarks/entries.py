@@ -46,8 +46,8 @@ PAPER_SETTING: dict[str, Any] = {
     "k": 5,
     "k_majority": 0,
     "r": "balance",
-    "loss_form": "literal",
-    "prior_adjustment": 0,
+    "loss_form": "paper",
+    "logit_adjustment": 0,
 }
 
 BASELINES: tuple[tuple[Entry, ...], ...] = (
@@ -67,15 +67,15 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
         "logit adjustment, deferred",
         "deferred_logit_adjustment",
         tau=(1.0, 2.0),
-        share=(0.2, 0.4),
+        fraction=(0.2, 0.4),
     ),
-    _each("deferred re-weighting", "deferred_reweighting", share=(0.2, 0.4)),
-    _each("LDAM-DRW", "ldam_drw", scale=(10.0, 30.0), share=(0.2, 0.4)),
+    _each("deferred re-weighting", "deferred_reweighting", fraction=(0.2, 0.4)),
+    _each("LDAM-DRW", "ldam_drw", scale=(10.0, 30.0), fraction=(0.2, 0.4)),
     _each("input mixup", "mixup", alpha=(0.1, 0.2, 0.5)),
-    _each("head retraining (cRT)", "head_retraining", share=(0.2, 0.4)),
+    _each("head retraining (cRT)", "head_retraining", fraction=(0.2, 0.4)),
     (Entry("CNN-CL", "plain", {}, "CNN-CL"),),
     _each("TL-RS-CSL", "triplet", weight=(0.1, 1.0), cost_power=(0.0, 0.5)),
-    _each("LMLE", "lmle", margin=(0.1, 0.3), warmup_share=(0.5, 0.75)),
+    _each("LMLE", "lmle", margin=(0.1, 0.3), warmup_fraction=(0.5, 0.75)),
 )
 """The field, each with at most four settings to choose among."""
 
@@ -84,14 +84,14 @@ OURS: tuple[tuple[Entry, ...], ...] = (
         Entry("DOS, the paper's", "dos", PAPER_SETTING | {"embedding_weight": weight})
         for weight in (0.01, 0.03, 0.1, 0.3)
     ),
-    (Entry("DOS without neighbors (k = 0)", "dos", {"k": 0, "prior_adjustment": 1.0}),),
+    (Entry("DOS without neighbors (k = 0)", "dos", {"k": 0, "logit_adjustment": 1.0}),),
     (Entry("DOS-kNN", "dos", DOS.settings, "knn"),),
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
     (
         Entry("DOS, tuned", "dos", DOS.settings),
         Entry("DOS, tuned", "dos", {"embedding_weight": 0.3}),
-        Entry("DOS, tuned", "dos", {"prior_adjustment": 0.75}),
-        Entry("DOS, tuned", "dos", {"prior_adjustment": 1.25}),
+        Entry("DOS, tuned", "dos", {"logit_adjustment": 0.75}),
+        Entry("DOS, tuned", "dos", {"logit_adjustment": 1.25}),
     ),
     (DOS,),
 )

@@ -8,7 +8,7 @@ from benchmarks import choice
 from benchmarks.cells import Cell, Store
 from benchmarks.entries import ALL, DOS, PAPER_SETTING, Entry
 from benchmarks.problems import DATA_DIR, Part, Problem
-from keras_dos.callback import EMBEDDING_WEIGHTS
+from keras_dos import MicroClusterObjective
 
 SEEDS = range(5)
 
@@ -23,7 +23,7 @@ def _reduced(name: str, title: str, p: float) -> dict[str, Any]:
 
 
 def mnist(p: float) -> Problem:
-    """MNIST whose four minority classes lose the share p."""
+    """MNIST whose four minority classes lose the fraction p."""
     return Problem(
         **_reduced("mnist", "MNIST", p),
         data="mnist",
@@ -33,7 +33,7 @@ def mnist(p: float) -> Problem:
 
 
 def back_rotation(p: float) -> Problem:
-    """MNIST-back-rotation, made anew, whose four minority classes lose the share p."""
+    """MNIST-back-rotation (re-created); four minority classes lose the fraction p."""
     return Problem(
         **_reduced("mnist_back_rotation", "MNIST-back-rotation (made anew)", p),
         data="mnist_back_rotation",
@@ -44,7 +44,7 @@ def back_rotation(p: float) -> Problem:
 
 
 def svhn(p: float) -> Problem:
-    """The SVHN subset whose four minority classes lose the share p."""
+    """The SVHN subset whose four minority classes lose the fraction p."""
     return Problem(
         **_reduced("svhn_subset", "SVHN subset (5,136 / 2,000)", p),
         data="svhn_cropped",
@@ -130,14 +130,16 @@ def _changed(label: str, **settings: Any) -> Entry:
 
 def _at_default(label: str, **settings: Any) -> Entry:
     # The weight is named so that these cells are found beside those of other weights.
-    return _dos(label, embedding_weight=EMBEDDING_WEIGHTS["scale_free"], **settings)
+    return _dos(
+        label, embedding_weight=MicroClusterObjective().default_weight, **settings
+    )
 
 
 # They were made when λ = .3 was the default; λ = .1 was chosen after them.
 UNCHANGED = _changed("the defaults, but λ = 0.3", embedding_readouts=True)
 ABLATIONS: dict[str, tuple[Entry, ...]] = {
     "neighbors": (
-        _dos("k = 0: the same r and H, no neighbors", k=0, prior_adjustment=1.0),
+        _dos("k = 0: the same r and H, no neighbors", k=0, logit_adjustment=1.0),
         _changed("k = 3", k=3),
         _changed("k = 10", k=10),
         _changed("k of the majority 0, as the paper has it", k_majority=0),
@@ -153,29 +155,29 @@ ABLATIONS: dict[str, tuple[Entry, ...]] = {
         _changed("ℓ_f off", embedding_weight=0.0),
         *(_changed(f"λ = {w}", embedding_weight=w) for w in (0.03, 0.1, 1.0, 3.0)),
         *(
-            _changed(f"literal ℓ_f, λ = {w}", loss_form="literal", embedding_weight=w)
+            _changed(f"literal ℓ_f, λ = {w}", loss_form="paper", embedding_weight=w)
             for w in (0.001, 0.01, 0.1, 1.0)
         ),
         _changed("λ rising over the rounds", change="ramp"),
     ),
     "schedule": (
         *(
-            _changed(f"warm-up {name} of the epochs", warmup_share=share)
-            for name, share in (
+            _changed(f"warm-up {name} of the epochs", warmup_fraction=fraction)
+            for name, fraction in (
                 ("0", 0.0),
                 ("1/3", 1 / 3),
                 ("1/2", 0.5),
                 ("5/6", 5 / 6),
             )
         ),
-        _changed("refresh every third epoch", refresh_every=3),
-        _changed("refresh never again", refresh_every=1000),
+        _changed("refresh every third epoch", refresh_freq=3),
+        _changed("refresh never again", refresh_freq=1000),
     ),
     "re-sampling and H": (
         _changed("r = 1", r=1),
         _changed('r = "balance"', r="balance"),
-        _changed("H not adjusted", prior_adjustment=0.0),
-        _changed("H not adjusted, r = balance", prior_adjustment=0.0, r="balance"),
+        _changed("H not adjusted", logit_adjustment=0.0),
+        _changed("H not adjusted, r = balance", logit_adjustment=0.0, r="balance"),
         _changed("H adjusted in the warm-up too", change="adjusted_warmup"),
         _changed("H adjusted by the shares in Z'", change="prior_of_quadruplets"),
     ),
@@ -206,8 +208,8 @@ AROUND: dict[str, tuple[Entry, ...]] = {
         _at_default("w fixed at 1/(k + 1)", change="equal_w"),
     ),
     "schedule": (
-        _at_default("warm-up 0 of the epochs", warmup_share=0.0),
-        _at_default("warm-up 5/6 of the epochs", warmup_share=5 / 6),
+        _at_default("warm-up 0 of the epochs", warmup_fraction=0.0),
+        _at_default("warm-up 5/6 of the epochs", warmup_fraction=5 / 6),
     ),
     "re-sampling and H": (_at_default('r = "balance"', r="balance"),),
 }

@@ -4,11 +4,13 @@ Ando & Huang, "Deep Over-sampling Framework for Classifying Imbalanced Data",
 ECML-PKDD 2017.
 """
 
+import importlib.metadata
+
 from keras_dos._backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from keras_dos import losses, networks, search  # noqa: E402
+from keras_dos import losses, networks, samples, schedule, search  # noqa: E402
 from keras_dos.back_rotation import mnist_back_rotation  # noqa: E402
 from keras_dos.callback import OverloadingCallback  # noqa: E402
 from keras_dos.evaluation import (  # noqa: E402
@@ -16,20 +18,18 @@ from keras_dos.evaluation import (  # noqa: E402
     classwise_report,
     comparison_table,
 )
-from keras_dos.imbalance import (  # noqa: E402
-    class_counts,
-    make_imbalanced,
-    minority_classes,
-    select,
-)
+from keras_dos.imbalance import make_imbalanced, select  # noqa: E402
+from keras_dos.labels import class_counts, minority_classes  # noqa: E402
 from keras_dos.model import DOSModel  # noqa: E402
+from keras_dos.objective import MicroClusterObjective  # noqa: E402
 from keras_dos.serving import export_servable  # noqa: E402
 
-__version__ = "0.1.0"
+__version__ = importlib.metadata.version("keras-dos")
 
 __all__ = [
     "ClasswiseReport",
     "DOSModel",
+    "MicroClusterObjective",
     "OverloadingCallback",
     "class_counts",
     "classwise_report",
@@ -40,6 +40,8 @@ __all__ = [
     "minority_classes",
     "mnist_back_rotation",
     "networks",
+    "samples",
+    "schedule",
     "search",
     "select",
 ]

@@ -72,6 +72,52 @@ def number(
     return float(value)
 
 
+def positive(name: str, value: Any) -> float:
+    """Return a finite number above 0.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> positive("temperature", 0.1)
+        0.1
+    """
+    if not is_number(value):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    if not 0 < value < math.inf:
+        raise ValueError(
+            f"`{name}` must be positive and finite. Received: {name}={value!r}."
+        )
+    return float(value)
+
+
+def boolean(name: str, value: Any) -> None:
+    """Raise unless a value is True or False.
+
+    Raises:
+        TypeError: If it is neither.
+
+    Example:
+        >>> boolean("scale_free", True)
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}.")
+
+
+def function(name: str, value: Any) -> None:
+    """Raise unless a value can be called.
+
+    Raises:
+        TypeError: If it cannot.
+
+    Example:
+        >>> function("shares", max)
+    """
+    if not callable(value):
+        raise TypeError(f"`{name}` must be a function. Received: {name}={value!r}.")
+
+
 def choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raise unless a value is one of a few strings.
 
@@ -218,5 +264,5 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     return p
 
 
-def _shown(counts: NDArray[np.int64]) -> list[int]:
-    return counts.tolist()
+def _shown(counts: NDArray[np.int64]) -> str:
+    return str(counts.tolist())

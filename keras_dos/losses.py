@@ -66,7 +66,7 @@ def embedding_loss(
     return ops.sum(terms, axis=-1)
 
 
-def slot_weights(
+def slot_shares(
     distances: Tensor, weights: Tensor | None = None, *, mask: Tensor | None = None
 ) -> Tensor:
     """Return the share of each slot in the class loss: ρ (5), or ρ' (10) with weights.
@@ -83,7 +83,7 @@ def slot_weights(
         The shares, shape (b, s), float32; 0 where `mask` is False.
 
     Example:
-        >>> slot_weights([[0.0, 0.0, 9.0]], mask=[[True, True, False]]).numpy().tolist()
+        >>> slot_shares([[0.0, 0.0, 9.0]], mask=[[True, True, False]]).numpy().tolist()
         [[0.5, 0.5, 0.0]]
     """
     terms = _weighted(distances, weights)
@@ -101,7 +101,7 @@ def classification_loss(
     ℓ_g = Σ_v ρ(v) H(g(v), y) and ℓ'_g = Σ_i ρ'(v_i, w_i) H(g(v_i), y).
 
     Args:
-        shares: ρ or ρ', shape (b, s), from `slot_weights`.
+        shares: ρ or ρ', shape (b, s), from `slot_shares`.
         cross_entropy: H(g(v_i), y), shape (b, s).
         differentiate_shares: Whether the gradient also flows through the shares, which
             moves f(x) toward or away from its neighbors to change how much they count.
@@ -120,7 +120,7 @@ def classification_loss(
     return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
 
 
-def prior_adjusted(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
+def adjusted_logits(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
     """Return logits shifted by the class frequencies of the training set.
 
     z'_j = z_j + τ log π_j. A cross-entropy taken on z' leaves z itself free of the
@@ -135,7 +135,7 @@ def prior_adjusted(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
         z', shape (..., n), float32.
 
     Example:
-        >>> z = prior_adjusted([0.0, 0.0], [0.75, 0.25])
+        >>> z = adjusted_logits([0.0, 0.0], [0.75, 0.25])
         >>> ops.softmax(z).numpy().tolist()
         [0.75, 0.25]
     """

@@ -1,7 +1,9 @@
 """OverloadingCallback among the other callbacks of one `fit`."""
 
 import contextlib
+import copy
 import csv
+import pickle
 
 import keras
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 import tensorflow as tf
 from toy import blobs, compiled, identity_network, largest_difference, network
 
-from keras_dos import DOSModel, OverloadingCallback
+from keras_dos import DOSModel, MicroClusterObjective, OverloadingCallback
+from keras_dos.schedule import WarmupSchedule
+from keras_dos.search import ExactSearch
 
 
 def fit(model, callback=None, others=(), epochs=6, **kwargs):
@@ -56,7 +60,7 @@ def test_one_epoch_is_one_round():
 
 
 def test_refreshing_every_third_epoch():
-    callback = OverloadingCallback(k=3, warmup_epochs=1, refresh_every=3)
+    callback = OverloadingCallback(k=3, warmup_epochs=1, refresh_freq=3)
     history = fit(compiled(network()), callback, epochs=8).history
     refreshed = np.array(history["refresh_time"]) > 0
     assert refreshed.tolist() == [e in (1, 4, 7) for e in range(8)]
@@ -211,15 +215,15 @@ def test_a_large_batch_and_a_tiny_class_train():
     [
         ({"warmup_epochs": -1}, ValueError, "warmup_epochs=-1"),
         ({"warmup_epochs": 1.5}, TypeError, "warmup_epochs=1.5"),
-        ({"refresh_every": 0}, ValueError, "refresh_every=0"),
-        ({"refresh_every": True}, TypeError, "refresh_every=True"),
+        ({"refresh_freq": 0}, ValueError, "refresh_freq=0"),
+        ({"refresh_freq": True}, TypeError, "refresh_freq=True"),
         ({"seed": -1}, ValueError, "seed=-1"),
         ({"seed": "a"}, TypeError, "seed='a'"),
         ({"loss_form": "raw"}, ValueError, "loss_form='raw'"),
         ({"embedding_weight": -0.1}, ValueError, "embedding_weight=-0.1"),
         ({"embedding_weight": float("nan")}, ValueError, "embedding_weight=nan"),
         ({"embedding_weight": "big"}, TypeError, "embedding_weight='big'"),
-        ({"prior_adjustment": float("inf")}, ValueError, "prior_adjustment=inf"),
+        ({"logit_adjustment": float("inf")}, ValueError, "logit_adjustment=inf"),
         ({"k": -1}, ValueError, "k=-1"),
         ({"r": 0}, ValueError, "r=0"),
     ],
@@ -248,7 +252,7 @@ def test_two_of_them_are_refused():
 
 def test_a_warm_up_without_end_is_refused():
     callback = OverloadingCallback(warmup_epochs=6)
-    with pytest.raises(ValueError, match=r"leaves no epoch.*warmup_epochs=6, epochs=6"):
+    with pytest.raises(ValueError, match=r"leaves no epoch.*warmup_epochs=6.*epochs=6"):
         fit(compiled(network()), callback)
 
 
@@ -317,14 +321,34 @@ def test_a_training_that_is_over_is_no_alarm():
     compiled(network()).fit(x, y, callbacks=[callback], **settings)
 
 
-def test_after_fit_the_callback_holds_nothing():
+def test_after_fit_neither_model_nor_callback_holds_a_training():
     x, y = blobs()
     model = compiled(network())
     callback = OverloadingCallback(warmup_epochs=0)
+    before = pickle.dumps(callback)
     for others in ([], [Interrupt(0)]):
         with contextlib.suppress(InterruptedError):
             model.fit(x, y, verbose=0, callbacks=[callback, *others])
-        assert callback._state is None
+        assert model.rounds is None
+        assert pickle.dumps(callback) == before
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)), lambda c: c]
+)
+def test_a_used_callback_and_its_copies_train_alike(copied):
+    objective = MicroClusterObjective(temperature=0.3)
+    callback = OverloadingCallback(
+        k={0: 2, 2: 3},
+        schedule=WarmupSchedule(1),
+        neighbor_search=ExactSearch(),
+        loss_form=objective,
+    )
+    first = compiled(network())
+    fit(first, callback, epochs=3)
+    second = compiled(network())
+    fit(second, copied(callback), epochs=3)
+    assert largest_difference(first.get_weights(), second.get_weights()) == 0
 
 
 def test_a_search_of_ones_own_is_asked_for_each_class():

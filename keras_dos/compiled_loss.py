@@ -1,0 +1,118 @@
+"""The loss of `compile` as H of eqs. (2), (4) and (9): per slot, then over a batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+class CompiledLoss:
+    """The loss of `compile`, for single slots and reduced as Keras reduces it.
+
+    Args:
+        loss: A name, a `keras.losses.Loss`, or a function of (y_true, y_pred) that
+            returns one value per example.
+
+    Raises:
+        ValueError: If the loss is none that can be weighted per slot.
+
+    Example:
+        >>> h = CompiledLoss("sparse_categorical_crossentropy")
+        >>> values = h.of_slots([1], ops.zeros((1, 3, 2)))
+        >>> [round(v, 3) for v in values.numpy()[0].tolist()]
+        [0.693, 0.693, 0.693]
+        >>> round(float(h.reduced(values[:, 0])), 3)
+        0.693
+    """
+
+    def __init__(self, loss: Any) -> None:
+        self._per_example = per_example(loss)
+        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        if reduction in (None, "none"):
+            raise ValueError(
+                "The loss of `compile` must be reduced over the batch: leave "
+                f"`reduction` out. Received: reduction={reduction!r}."
+            )
+        self._reduction = _Reduction(reduction)
+
+    def of_slots(self, y: Any, logits: Any) -> Any:
+        """Return H(g(v), y) of each slot.
+
+        Args:
+            y: Labels, shape (b,), (b, 1) or one-hot (b, n).
+            logits: Of g(v), shape (b, s, n), float32.
+
+        Returns:
+            Shape (b, s), float32.
+
+        Raises:
+            ValueError: If the loss does not give one value per example.
+        """
+        b, s, n = ops.shape(logits)
+        # From this very softmax Keras' cross-entropies find their way back to the
+        # logits; probabilities below 1e-7 would have no gradient.
+        probabilities = keras.activations.softmax(ops.reshape(logits, (-1, n)))
+        values = self._per_example(ops.repeat(y, s, axis=0), probabilities)
+        if len(values.shape) != 1:
+            raise ValueError(
+                "The loss of `compile` must give one value per example, so that each "
+                "slot of N(x) can be weighted: return shape (batch,), not a mean. "
+                f"Received: a loss that returns shape {tuple(values.shape)}."
+            )
+        return ops.reshape(values, (b, s))
+
+    def reduced(self, values: Any, sample_weight: Any = None) -> Any:
+        """Return the loss of a batch from values of shape (b,), a scalar.
+
+        Under tf.distribute it is the part of one replica, as for any Keras loss.
+        """
+        return self._reduction(values, values, sample_weight)
+
+
+def per_example(loss: Any) -> Callable[[Any, Any], Any]:
+    """Return the loss of `compile` as a function that does not reduce over the batch.
+
+    Raises:
+        ValueError: If there is no loss, more than one, or one that expects logits.
+    """
+    if loss is None or isinstance(loss, (dict, list, tuple)):
+        raise ValueError(
+            "DOSModel takes one loss, on its class probabilities: "
+            'compile(loss="sparse_categorical_crossentropy"). '
+            f"Received: loss={loss!r}."
+        )
+    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+        return _crossentropy
+    function = keras.losses.get(loss)
+    if not isinstance(function, keras.losses.Loss):
+        return lambda y, p: function(ops.cast(y, p.dtype), p)
+    if function.get_config().get("from_logits"):
+        raise ValueError(
+            "DOSModel outputs class probabilities, not logits: leave `from_logits` out "
+            f"of the loss. Received: loss={type(function).__name__}(from_logits=True)."
+        )
+    return lambda y, p: function.call(ops.cast(y, p.dtype), p)
+
+
+def over_replicas(value: Any) -> Any:
+    """Undo the division of a reduced loss by the number of replicas, for the logs."""
+    return value * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _crossentropy(y: Any, p: Any) -> Any:
+    """Tell sparse from one-hot labels, as `compile` does for this name."""
+    if y.shape[1:] == p.shape[1:]:
+        return keras.losses.categorical_crossentropy(ops.cast(y, p.dtype), p)
+    return keras.losses.sparse_categorical_crossentropy(y, p)
+
+
+class _Reduction(keras.losses.Loss):
+    """Reduces values of examples as any Keras loss, under tf.distribute too."""
+
+    def __init__(self, reduction: str) -> None:
+        super().__init__(name="reduction", reduction=reduction)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred

@@ -1,0 +1,126 @@
+"""What a round draws: w of line 17 of Algorithm 1, and the copies that r asks for."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class WeightSampler(Protocol):
+    """What draws w: any function of (exists, rng).
+
+    Example:
+        Equal weights instead of random ones:
+
+        >>> def equal_weights(exists, rng):
+        ...     slots = np.pad(exists, ((0, 0), (1, 0)), constant_values=True)
+        ...     return slots / slots.sum(axis=1, keepdims=True)
+        >>> equal_weights(np.array([[True, False]]), None).tolist()
+        [[0.5, 0.5, 0.0]]
+    """
+
+    def __call__(
+        self, exists: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """Return w on the simplex over slot 0 and the neighbors that exist.
+
+        Args:
+            exists: Whether there is a neighbor, shape (z, k), bool.
+            rng: The only source of randomness to use, so that a seed says all.
+
+        Returns:
+            Shape (z, k + 1), not negative; rows sum to one, slots without neighbor
+            have 0. A slot with 0 counts as one that does not exist.
+        """
+        ...
+
+
+def draw_weights(
+    exists: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw w uniformly on the simplex over slot 0 and the neighbors that exist.
+
+    Uniform on the simplex is Dirichlet(1, …, 1): normalized exponential variables.
+    Uniform variables divided by their sum would crowd around its center.
+
+    Args:
+        exists: Whether there is a neighbor, shape (z, k), bool.
+        rng: The source of randomness.
+
+    Returns:
+        w, shape (z, k + 1), float32; rows sum to one, slots without neighbor have 0.
+
+    Example:
+        >>> w = draw_weights(np.array([[True, False]]), np.random.default_rng(0))
+        >>> w.shape, float(w[0, 2])
+        ((1, 3), 0.0)
+    """
+    shape = (len(exists), exists.shape[1] + 1)
+    draws: NDArray[np.float32] = rng.standard_exponential(shape, np.float32)
+    # 0 is the mark of a slot that does not exist, so no other may reach it.
+    draws = np.maximum(draws, np.float32(1e-6))
+    draws[:, 1:] *= exists
+    draws /= draws.sum(axis=1, keepdims=True)
+    return draws
+
+
+def sampled_weights(
+    sampler: WeightSampler, exists: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return w from a sampler.
+
+    Args:
+        sampler: What draws w.
+        exists: Whether there is a neighbor, shape (z, k), bool.
+        rng: The source of randomness.
+
+    Returns:
+        Shape (z, k + 1), float32.
+
+    Raises:
+        ValueError: If the sampler does not draw such weights.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> sampled_weights(draw_weights, np.array([[True, False]]), rng).shape
+        (1, 3)
+    """
+    weights = np.asarray(sampler(exists, rng), np.float32)
+    shape = (len(exists), exists.shape[1] + 1)
+    if (
+        weights.shape != shape
+        or not (weights >= 0).all()  # NaN is not either.
+        or not (weights[:, 0] > 0).all()
+        or weights[:, 1:][~exists].any()
+        or not np.allclose(weights.sum(axis=1), 1, atol=1e-3)
+    ):
+        raise ValueError(
+            f"`weight_sampler` must return weights of shape {shape}: rows on the "
+            "simplex, above 0 for slot 0 (the live f(x)), 0 where no neighbor exists. "
+            f"Received: shape {weights.shape}, first rows {weights[:2].tolist()}."
+        )
+    return weights
+
+
+def draw_copies(
+    n: int, size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Repeat n samples to a given size: the r_j of line 17, fractions included.
+
+    Args:
+        n: Number of samples.
+        size: Number of places to fill, round(r_j · n).
+        rng: Chooses the samples that take the rest of size / n.
+
+    Returns:
+        For each place the number of the copy and the sample, shape (size,), int64.
+
+    Example:
+        >>> copies, samples = draw_copies(2, 5, np.random.default_rng(0))
+        >>> copies.tolist(), samples[:4].tolist()
+        ([0, 0, 1, 1, 2], [0, 1, 0, 1])
+    """
+    full, rest = divmod(size, n)
+    chosen = rng.choice(n, rest, replace=False)
+    samples = np.concatenate([np.tile(np.arange(n), full), chosen])
+    return np.arange(size) // n, samples

@@ -1,0 +1,89 @@
+"""The two outputs of a DOSModel: what they must be, and where a layer gives one."""
+
+from typing import Any
+
+import keras
+
+from keras_dos import _keras
+
+
+def check_outputs(model: keras.Model) -> None:
+    """Raise unless a model has the outputs "embedding" and "probabilities".
+
+    Raises:
+        ValueError: If it has others, of other shapes, or logits.
+    """
+    outputs = getattr(model, "output", None)
+    if not isinstance(outputs, dict) or set(outputs) != {"embedding", "probabilities"}:
+        raise ValueError(
+            "DOSModel is used as a functional model with two outputs: "
+            'DOSModel(inputs, {"embedding": e, "probabilities": p}). '
+            f"Received: outputs={outputs}."
+        )
+    for name, tensor in outputs.items():
+        if len(tensor.shape) != 2 or tensor.shape[-1] is None:
+            raise ValueError(
+                f'The output "{name}" must have shape (batch, size): pool or flatten '
+                f"what comes out of convolutions. Received: shape {tensor.shape}."
+            )
+    if outputs["probabilities"].shape[-1] < 2:
+        raise ValueError(
+            'The output "probabilities" needs one column per class: use '
+            'Dense(2, activation="softmax") for two classes. '
+            f"Received: shape {outputs['probabilities'].shape}."
+        )
+    layer = _keras.operation_of(outputs["probabilities"])
+    if getattr(layer, "activation", None) is keras.activations.linear:
+        raise ValueError(
+            'The output "probabilities" looks like logits. Give the last layer '
+            f'activation="softmax", or add keras.layers.Softmax() after it. '
+            f"Received: layer {layer.name!r} with a linear activation."
+        )
+    try:
+        keras.Model(outputs["embedding"], outputs["probabilities"])
+    except ValueError as error:
+        raise ValueError(
+            'The output "probabilities" must be computed from the output "embedding" '
+            "and from nothing else, because the head is also applied to stored "
+            f"embeddings. Received: {error}"
+        ) from error
+
+
+def output_of_layer(classifier: keras.Model, name: Any) -> Any:
+    """Return the output of a layer from which a classifier's output was computed.
+
+    `layer.output` will not do: of a nested model it is a tensor of the inner graph.
+
+    Args:
+        classifier: A built model with a graph and one output.
+        name: The name of the layer.
+
+    Raises:
+        ValueError: If it is no such classifier, or has no such layer.
+
+    Example:
+        >>> classifier = keras.Sequential([
+        ...     keras.Input((4,)), keras.layers.Dense(8, name="features"),
+        ...     keras.layers.Dense(3, activation="softmax")])
+        >>> output_of_layer(classifier, "features").shape
+        (None, 8)
+    """
+    if not getattr(classifier, "inputs", None) or len(classifier.outputs) != 1:
+        raise ValueError(
+            "`classifier` must be a functional or sequential model with an Input "
+            "and one output; a subclassed model has no graph to cut. "
+            f"Received: {classifier} of type {type(classifier).__name__}."
+        )
+    pending, seen = [classifier.outputs[0]], set()
+    while pending:
+        tensor = pending.pop()
+        if _keras.operation_of(tensor).name == name:
+            return tensor
+        if tensor not in seen:
+            seen.add(tensor)
+            pending.extend(_keras.inputs_of(tensor))
+    raise ValueError(
+        "`embedding` must name a layer that the output of the classifier is computed "
+        f"from; its layers are {[layer.name for layer in classifier.layers]}. "
+        f"Received: embedding={name!r}."
+    )

@@ -1,0 +1,86 @@
+"""What `fit` does before a training by Deep Over-sampling begins."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_dos import _checks, _keras
+from keras_dos.rounds import Rounds
+from keras_dos.samples import SampleSource
+from keras_dos.settings import Settings
+
+
+def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
+    """Raise where `fit` or `compile` got what rounds cannot serve.
+
+    Args:
+        model: A compiled DOSModel.
+        steps_per_epoch: The argument of `fit`.
+
+    Raises:
+        ValueError: If a training cannot begin.
+    """
+    if steps_per_epoch is not None:
+        raise ValueError(
+            "`steps_per_epoch` must be left out with OverloadingCallback: a round "
+            "is one pass over the over-sampled training set, and its length "
+            f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
+        )
+    loss_weights = _keras.compiled_loss_weights(model)
+    if loss_weights is not None:
+        raise ValueError(
+            "`loss_weights` has no place beside OverloadingCallback, which weights "
+            "the two parts of the loss by `embedding_weight`: leave it out of "
+            f"`compile`. Received: loss_weights={loss_weights}."
+        )
+    if not model.trainable_weights:
+        raise ValueError(
+            "The model has nothing to train: set `trainable` of some layers and "
+            "compile again. Received: no trainable weights."
+        )
+
+
+def begin_rounds(
+    model: keras.Model,
+    settings: Settings,
+    source: SampleSource,
+    epochs: int,
+    shuffle: bool,
+) -> Rounds:
+    """Return the rounds of a training of a DOSModel, in the scope of its strategy.
+
+    Args:
+        model: A compiled DOSModel.
+        settings: What the user chose.
+        source: The samples.
+        epochs: All epochs of the training.
+        shuffle: Whether each epoch has an order of its own.
+
+    Raises:
+        TypeError: If a setting is of the wrong type.
+        ValueError: If the model, the settings and the samples do not fit together.
+    """
+    # The head must give probabilities on real samples.
+    ids = np.arange(min(len(source.classes), 8))
+    ((x,),) = source.inputs(ids, len(ids))
+    p = ops.convert_to_numpy(model.classifier(x, training=False))
+    if np.isfinite(p).all():  # Otherwise the first round says what is wrong.
+        _checks.probabilities("probabilities", p)
+    strategy = model.distribute_strategy
+    if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
+        # Under a strategy Keras builds loss and metrics from the first batch of `fit`
+        # by calling the model on it, and a batch of quadruplets is no input of it.
+        ((_, row),) = source.batches(tf.zeros(1, tf.int64))
+        model.test_on_batch(*row)
+    model.embedder.jit_compile = model.jit_compile
+    with strategy.scope():
+        return Rounds(
+            settings,
+            source,
+            model.embedder,
+            model.loss,
+            n_classes=model.head.output_shape[-1],
+            epochs=epochs,
+            shuffle=shuffle,
+        )

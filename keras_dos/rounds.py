@@ -1,0 +1,251 @@
+"""The rounds of one training: what each epoch trains on (Algorithm 1, line 6)."""
+
+import time
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_dos.labels import class_counts, class_prior
+from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
+from keras_dos.parameters import resolve_class_parameters
+from keras_dos.samples import SampleSource
+from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
+from keras_dos.schedule import Epoch, first_round, read_schedule
+from keras_dos.search import get_search
+from keras_dos.settings import Settings
+from keras_dos.training_loss import TrainingLoss
+
+# A mean squared distance to the neighbors, in units of that at the refresh, that tells
+# embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
+FAR_OFF = 5.0
+
+# Streams of randomness under one seed.
+_ROUND, _EPOCH_ORDER, _PASS_ORDER = range(3)
+
+
+class Rounds:
+    """Everything that one training of Deep Over-sampling knows.
+
+    `DOSModel.fit` makes one for each training with an `OverloadingCallback`; a training
+    loop of one's own makes it, and calls `begin_epoch` before and `end_epoch` after
+    each pass over `dataset()`. All randomness derives from the seed and the epoch.
+
+    Args:
+        settings: What the user chose.
+        source: The samples.
+        embedder: f, a model from inputs to embeddings of shape (batch, d).
+        loss: H, the loss of `compile`.
+        n_classes: n, the classes of the head.
+        epochs: All epochs of the training, warm-up included.
+        shuffle: Whether each epoch has an order of its own. Defaults to True.
+
+    Attributes:
+        loss: The `TrainingLoss` that a step descends.
+        parameters: The class-wise k and r, and the size of Z'.
+
+    Raises:
+        TypeError: If the search or the schedule is none.
+        ValueError: If the settings do not fit the samples or the epochs.
+
+    Example:
+        >>> from keras_dos.samples import InMemory
+        >>> embedder = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+        >>> source = InMemory(np.arange(6.0)[:, None], np.array([0, 0, 0, 0, 1, 1]))
+        >>> rounds = Rounds(Settings(k=1, warmup_epochs=0), source, embedder,
+        ...     "sparse_categorical_crossentropy", n_classes=2, epochs=1)
+        >>> rounds.begin_epoch(0)
+        >>> quadruplets, y = next(iter(rounds.dataset()))
+        >>> quadruplets["neighbors"].shape, quadruplets["weights"].shape
+        (TensorShape([8, 1, 2]), TensorShape([8, 2]))
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: SampleSource,
+        embedder: keras.Model,
+        loss: Any,
+        *,
+        n_classes: int,
+        epochs: int,
+        shuffle: bool = True,
+    ) -> None:
+        self.parameters = resolve_class_parameters(
+            class_counts(source.classes, n_classes),
+            k=settings.k,
+            r=settings.r,
+            minority=settings.minority,
+            k_majority=settings.k_majority,
+        )
+        self.loss = TrainingLoss(settings.objective, loss, n_classes)
+        self._settings = settings
+        self._source = source
+        self._embedder = embedder
+        self._d = embedder.output_shape[-1]
+        self._planned = read_schedule(settings.planned, epochs)
+        self._shuffle = shuffle
+        self._search = get_search(settings.neighbor_search)
+        self._batches = QuadrupletBatches(
+            source, self.parameters.n_quadruplets, self._d
+        )
+        self._round: Round | None = None
+        self._refresh_time = 0.0
+        self._begun = self._warned = False
+
+    def dataset(self) -> tf.data.Dataset:
+        """Return batches of ({"x", "neighbors", "weights"}, y[, sample_weight]).
+
+        A new iterator sees what the last `begin_epoch` made.
+        """
+        return self._batches.dataset()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Make what an epoch trains on.
+
+        Args:
+            epoch: The epoch, from 0. A resumed training may begin with any.
+
+        Raises:
+            ValueError: If embeddings are not finite, or the weight sampler or the
+                source breaks its contract.
+            RuntimeError: If the search breaks its contract.
+        """
+        plan = self._planned[epoch]
+        self._begun = True
+        self._refresh_time = 0.0
+        self.loss.reset_neighbor_distance()
+        if plan.phase == "warmup":
+            quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
+        else:
+            # A resumed training may start between two refreshes.
+            if plan.phase == "overload" or self._round is None:
+                self._round = self._overload(epoch)  # Lines 7-21.
+            quadruplets = self._round.quadruplets
+        self._adjust_loss(plan)
+        order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
+        self._batches.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
+
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Return the measures of the last overloading, for the logs.
+
+        Args:
+            epoch: The epoch, from 0.
+
+        Returns:
+            "refresh_time", the seconds that the overloading before this epoch took, and
+            "minority_variance" and "majority_variance", where such classes exist.
+        """
+        distance = self.loss.neighbor_distance()
+        if distance > FAR_OFF and not self._warned:
+            self._warned = True
+            warnings.warn(
+                "The embeddings in training lie far from those stored at the refresh, "
+                "so neighbors teach little. The rounds may have begun too early, or "
+                "the learning rate is too high, or BatchNormalization or Dropout in "
+                "front of the embedding acts very differently in training: give it "
+                "more `warmup_epochs`, or a lower learning rate or momentum. Received: "
+                f"{distance:.3g} times the squared distance of neighbors in epoch "
+                f"{epoch + 1}, where about 1 is usual.",
+                stacklevel=2,
+            )
+        logs = {"refresh_time": self._refresh_time}
+        for group in ("minority", "majority"):
+            classes = self.parameters.group(group)
+            if self.parameters.k_max and classes:
+                variances = self._round.variances if self._round else {}
+                values = [variances.get(j, float("nan")) for j in classes]
+                logs[f"{group}_variance"] = float(np.mean(values))
+        return logs
+
+    def end(self) -> None:
+        """Warn if the training ended before the first round."""
+        if self._begun and self._round is None:
+            first = first_round(self._planned) or 0
+            warnings.warn(
+                "The training ended before the first round, so no Deep Over-sampling "
+                f"took place: rounds start at epoch {first + 1}. Lower "
+                "`warmup_epochs`, or let EarlyStopping wait with "
+                f"start_from_epoch={first}.",
+                stacklevel=2,
+            )
+
+    def _adjust_loss(self, plan: Epoch) -> None:
+        """Set λ, and τ and π of the adjusted H."""
+        full_weight = self._settings.full_weight
+        self.loss.set_embedding_weight(full_weight * plan.embedding_scale)
+        tau = self._settings.logit_adjustment
+        if plan.prior is None:
+            tau = 0.0
+        elif tau is None:
+            tau = 1.0 if self.parameters.k_max else 0.0
+        copies = plan.prior == "quadruplets"
+        counts = self.parameters.sizes if copies else self.parameters.counts
+        self.loss.set_adjustment(class_prior(counts), tau)
+
+    def _warm_up(self, epoch: int) -> Quadruplets:
+        m = len(self._source.classes)
+        samples = plain_epoch(
+            m,
+            self.parameters.n_quadruplets,
+            epoch,
+            lambda i: self._order(m, _PASS_ORDER, i),
+        )
+        return without_neighbors(samples, self._d)
+
+    def _overload(self, epoch: int) -> Round:
+        started = time.perf_counter()
+        overloaded = overload(
+            lambda ids: self._embed(ids, epoch),
+            self._source.classes,
+            self.parameters,
+            self._search,
+            self._rng(_ROUND, epoch),
+            self._settings.weight_sampler,
+        )
+        if self.parameters.k_max and not overloaded.unit:
+            warnings.warn(
+                "All embeddings are equal, so their neighbors teach nothing: the "
+                "network is dead or has collapsed. Lower the learning rate or "
+                f"`embedding_weight`. Received: spread 0 at epoch {epoch + 1}.",
+                stacklevel=2,
+            )
+        self.loss.set_unit(overloaded.unit)
+        self._refresh_time = time.perf_counter() - started
+        return overloaded
+
+    def _embed(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """Return f(x) of the given samples, as the network infers it."""
+        if not len(ids):
+            return np.zeros((0, self._d), np.float32)
+        # No gradients are kept, so a larger batch fits where a training batch does.
+        inputs = self._source.inputs(ids, 4 * self._source.batch_size)
+        embeddings: NDArray[np.float32] = self._embedder.predict(
+            inputs, verbose=0
+        ).astype(np.float32)
+        if len(embeddings) != len(ids):
+            raise ValueError(
+                "`inputs` of the source must give one row for each id that it is asked "
+                f"for. Received: {len(embeddings)} rows for {len(ids)} ids."
+            )
+        finite = np.isfinite(embeddings).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                "Embeddings are not finite, so no neighbors can be found: the training "
+                "has diverged, or inputs hold NaN. Lower the learning rate, clip "
+                "gradients (clipnorm in the optimizer), or clean the inputs. "
+                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
+                f"the start of epoch {epoch + 1}."
+            )
+        return embeddings
+
+    def _order(self, size: int, stream: int, index: int) -> NDArray[np.int64]:
+        if not self._shuffle:
+            return np.arange(size)
+        return self._rng(stream, index).permutation(size)
+
+    def _rng(self, stream: int, index: int) -> np.random.Generator:
+        return np.random.default_rng([self._settings.seed, stream, index])

@@ -1,0 +1,7 @@
+"""Where samples come from, by ids that stay; batches of quadruplets made of them."""
+
+from keras_dos.samples.base import SampleSource
+from keras_dos.samples.memory import InMemory
+from keras_dos.samples.sources import as_source, split_validation
+
+__all__ = ["InMemory", "SampleSource", "as_source", "split_validation"]

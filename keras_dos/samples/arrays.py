@@ -1,0 +1,102 @@
+"""Arrays, as `fit` takes them, turned into tensors on the CPU."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
+    """Return (x, y) or (x, y, sample_weight) as tensors on the CPU.
+
+    Args:
+        x: Any nested structure of arrays or tensors with the samples on the first axis.
+        y: Labels, first axis m.
+        sample_weight: First axis m, or None.
+
+    Raises:
+        TypeError: If something is no dense array of numbers or strings.
+        ValueError: If `y` is missing, or the numbers of samples differ.
+
+    Example:
+        >>> x, y = read_arrays(np.array([[1.0], [2.0]]), [0, 1], None)
+        >>> len(x), y.dtype.name
+        (2, 'int64')
+    """
+    check_arrays(x, y)
+    with tf.device("CPU:0"):
+        # A list of inputs would be one tensor to tf.data.
+        x = tf.nest.map_structure(
+            lambda t: _tensor("x", t), keras.tree.lists_to_tuples(x)
+        )
+        rows: tuple[Any, ...] = (x, _tensor("y", y))
+        if sample_weight is not None:
+            rows += (_tensor("sample_weight", sample_weight),)
+    n_samples(rows)
+    return rows
+
+
+def check_arrays(x: Any, y: Any) -> None:
+    """Raise unless these are labeled arrays, not a stream.
+
+    Raises:
+        TypeError: If `x` is a stream.
+        ValueError: If there are no labels.
+    """
+    streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
+    if isinstance(x, streams) or hasattr(x, "__next__"):
+        raise TypeError(
+            "OverloadingCallback reads the training data once and looks up each "
+            "sample again by its id. Pass arrays or a finite, batched tf.data.Dataset "
+            "(a generator becomes one with tf.data.Dataset.from_generator). "
+            f"Received: x of type {type(x).__name__}."
+        )
+    if y is None:
+        raise ValueError("`y` is missing: arrays need labels. Received: y=None.")
+
+
+def n_samples(rows: tuple[Any, ...]) -> int:
+    """Return the number of samples, if it is the same everywhere.
+
+    Raises:
+        TypeError: If something has no first axis.
+        ValueError: If the numbers differ.
+
+    Example:
+        >>> n_samples((np.zeros((3, 2)), np.zeros(3)))
+        3
+    """
+    shapes = [tuple(np.shape(t)) for t in tf.nest.flatten(rows)]
+    if not all(shapes):
+        raise TypeError(
+            "`x`, `y` and `sample_weight` must be arrays with the samples on the first "
+            "axis (`x` may be a structure of them; np.asarray makes an array of a list "
+            f"of numbers). Received: shapes {shapes[:5]}."
+        )
+    sizes = {shape[0] for shape in shapes}
+    if len(sizes) != 1:
+        raise ValueError(
+            "`x`, `y` and `sample_weight` must have the same number of samples. "
+            f"Received: {sorted(sizes)}."
+        )
+    return int(sizes.pop())
+
+
+def _tensor(name: str, value: Any) -> tf.Tensor:
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        raise TypeError(
+            f"`{name}` must be dense: use .to_tensor() on ragged and "
+            "tf.sparse.to_dense on sparse tensors. "
+            f"Received: {type(value).__name__}."
+        )
+    try:
+        array = value.numpy() if tf.is_tensor(value) else np.asarray(value)
+        if array.dtype == np.float64:
+            array = array.astype(keras.config.floatx())  # As Keras does with arrays.
+        return tf.convert_to_tensor(array)
+    except ValueError as error:
+        raise TypeError(
+            f"`{name}` must be an array of numbers or strings. "
+            f"Received: {type(value).__name__}: {error}"
+        ) from error

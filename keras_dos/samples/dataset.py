@@ -1,0 +1,74 @@
+"""One pass over a tf.data.Dataset, whose rows are kept."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
+    """Return (x, y) or (x, y, sample_weight) as tensors, and the batch size.
+
+    Args:
+        dataset: A finite and batched dataset of (x, y) or (x, y, sample_weight).
+
+    Raises:
+        TypeError: If it has parts that are no dense tensors.
+        ValueError: If it is infinite, empty, not batched, or of another structure.
+
+    Example:
+        >>> dataset = tf.data.Dataset.from_tensor_slices(([1.0, 2.0, 3.0], [0, 0, 1]))
+        >>> (x, y), batch_size = read_dataset(dataset.batch(2))
+        >>> x.numpy().tolist(), batch_size
+        ([1.0, 2.0, 3.0], 2)
+    """
+    _check_spec(dataset)
+    batches = list(dataset)
+    if not batches:
+        raise ValueError("`x` is an empty dataset. Received: 0 batches.")
+    for batch in batches:
+        _check_batched([leaf.shape for leaf in tf.nest.flatten(batch)])
+    batch_size = max(int(y.shape[0]) for _, y, *_ in batches)
+    with tf.device("CPU:0"):
+        try:
+            rows = tf.nest.map_structure(lambda *t: tf.concat(t, 0), *batches)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                "All samples must have one shape; resize or pad them in the dataset. "
+                f"Received: {error.message}"
+            ) from error
+    return rows, batch_size
+
+
+def _check_spec(dataset: tf.data.Dataset) -> None:
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "`x` is an infinite dataset, and one pass over the samples must end. Take "
+            "the .repeat() away (fit runs the epochs), or cut it with .take(n). "
+            f"Received: x={dataset}."
+        )
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise ValueError(
+            "`x` must be a dataset of (x, y) or (x, y, sample_weight). "
+            f"Received: element_spec={spec}."
+        )
+    dense = all(isinstance(leaf, tf.TensorSpec) for leaf in tf.nest.flatten(spec))
+    if not dense or not all(isinstance(part, tf.TensorSpec) for part in spec[1:]):
+        raise TypeError(
+            "`x` must be a dataset of dense tensors, labels and sample weights one "
+            "tensor each: map .to_tensor() over ragged and tf.sparse.to_dense over "
+            "sparse ones, and leave out a part that is None. "
+            f"Received: element_spec={spec}."
+        )
+    _check_batched([leaf.shape for leaf in tf.nest.flatten(spec)])
+
+
+def _check_batched(shapes: list[tf.TensorShape]) -> None:
+    """Raise unless the shapes of a dataset's parts agree in a first axis."""
+    sizes = {s[0] for s in shapes if s.rank} - {None}
+    if len(sizes) > 1 or any(s.rank == 0 for s in shapes):
+        raise ValueError(
+            "`x` must be a batched dataset, every element so many inputs and as many "
+            "labels: add .batch(batch_size). "
+            f"Received: an element of shapes {[str(s) for s in shapes]}."
+        )

@@ -1,0 +1,116 @@
+"""Samples that are held in memory."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dos import _checks
+from keras_dos.labels import sparse_labels
+from keras_dos.samples.arrays import read_arrays
+from keras_dos.samples.dataset import read_dataset
+
+
+class InMemory:
+    """Arrays, or one pass over a dataset, as a source of samples.
+
+    A dataset that shuffles or augments yields other rows in another order at each pass,
+    and ids taken in one pass would be wrong in the next. Hence one pass, whose rows are
+    kept.
+
+    Args:
+        x: Inputs, any nested structure of arrays or tensors of first axis m; or a
+            finite and batched tf.data.Dataset of (x, y) or (x, y, sample_weight).
+        y: Labels of the arrays: integers (m,) or (m, 1), or one-hot (m, n).
+        sample_weight: Weights of the arrays, shape (m,). Defaults to None.
+        batch_size: Samples per step for arrays; a dataset has its own. Defaults to
+            None, which is 32.
+        n_classes: n, the classes of the head. Defaults to None: any.
+
+    Attributes:
+        classes: The class of each sample, shape (m,), int64.
+        batch_size: Samples per step.
+
+    Raises:
+        TypeError: If the data are of a kind that cannot be read in one pass, or an
+            argument is of the wrong type.
+        ValueError: If they are infinite, empty, not batched, or badly labeled.
+
+    Example:
+        >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))
+        >>> source.classes.tolist(), source.batch_size
+        ([0, 0, 1, 1, 1, 1], 32)
+        >>> _, (x, y) = next(iter(source.batches(tf.constant([5, 0]))))
+        >>> x.numpy().tolist(), y.numpy().tolist()
+        ([5.0, 0.0], [1, 0])
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch_size: int | None = None,
+        n_classes: int | None = None,
+    ) -> None:
+        if isinstance(x, tf.data.Dataset):
+            _refuse_beside_a_dataset(
+                y=y, sample_weight=sample_weight, batch_size=batch_size
+            )
+            self._rows, self.batch_size = read_dataset(x)
+        else:
+            given = 32 if batch_size is None else batch_size
+            self.batch_size = _checks.integer("batch_size", given, minimum=1)
+            self._rows = read_arrays(x, y, sample_weight)
+        _, labels, *weights = self._rows
+        self.classes = _classes(labels, n_classes)
+        if weights:
+            _check_sample_weight(weights[0])
+
+    def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        """Return inputs to be embedded; see `SampleSource.inputs`."""
+        rows = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
+        inputs = rows.map(lambda i: (_gather(self._rows[0], i),))
+        return inputs.prefetch(tf.data.AUTOTUNE)
+
+    def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
+        """Return the samples to train on, in order; see `SampleSource.batches`."""
+        places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
+        return places.map(
+            lambda place: (place, _gather(self._rows, tf.gather(ids, place))),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+
+def _gather(structure: Any, ids: tf.Tensor) -> Any:
+    """Return the rows `ids` of every tensor in a nested structure."""
+    return tf.nest.map_structure(lambda t: tf.gather(t, ids), structure)
+
+
+def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:
+    try:
+        return sparse_labels(np.asarray(y), n_classes)
+    except (TypeError, ValueError) as error:
+        message = f"The labels `y` do not fit the head: {error}"
+        raise type(error)(message) from error
+
+
+def _check_sample_weight(weight: tf.Tensor) -> None:
+    real = weight.dtype.is_floating or weight.dtype.is_integer or weight.dtype.is_bool
+    if weight.shape.rank != 1 or not real:
+        raise ValueError(
+            "`sample_weight` must have one number per sample, shape (m,). Received: "
+            f"shape {tuple(weight.shape)}, dtype {weight.dtype.name}."
+        )
+
+
+def _refuse_beside_a_dataset(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            shown = value if isinstance(value, int) else type(value).__name__
+            raise ValueError(
+                f"`{name}` goes with arrays; a dataset brings its own. Leave "
+                f"`{name}` out. Received: x=a tf.data.Dataset, {name}={shown}."
+            )

@@ -1,0 +1,106 @@
+"""Quadruplets (x, y, N(x), w): by id, and as the batches that `fit` trains on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_dos.samples.base import SampleSource
+
+
+@dataclass(frozen=True)
+class Quadruplets:
+    """The weighted training set Z' of eq. (7), by id.
+
+    Attributes:
+        samples: Id i of x_i and y_i, shape (z,), int64.
+        neighbors: Rows of `table`, the neighbors in N(x_i), shape (z, k), int64.
+        weights: w on the simplex over f(x_i) and its neighbors, shape (z, k + 1),
+            float32. A weight of 0 marks a slot that does not exist.
+        table: Embeddings of the samples in overloaded classes, shape (rows, d),
+            float32.
+    """
+
+    samples: NDArray[np.int64]
+    neighbors: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    table: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def ordered(self, order: NDArray[np.int64]) -> "Quadruplets":
+        """Return the quadruplets in another order, over the same table."""
+        return Quadruplets(
+            self.samples[order], self.neighbors[order], self.weights[order], self.table
+        )
+
+
+class QuadrupletBatches:
+    """Batches of quadruplets, read through variables that `assign` sets.
+
+    `fit` takes a new iterator of the one dataset at each epoch, so what is assigned
+    before an epoch is what the epoch sees. The number of batches never changes.
+
+    Args:
+        source: The samples.
+        n_quadruplets: The size of Z'.
+        d: Size of the embedding.
+
+    Example:
+        >>> from keras_dos.samples import InMemory
+        >>> source = InMemory(np.array([10, 20]), np.array([0, 0]))
+        >>> batches = QuadrupletBatches(source, n_quadruplets=2, d=1)
+        >>> batches.assign(Quadruplets(
+        ...     samples=np.array([1, 0]), neighbors=np.array([[0], [1]]),
+        ...     weights=np.array([[0.8, 0.2], [0.5, 0.5]], np.float32),
+        ...     table=np.array([[0.1], [0.2]], np.float32)))
+        >>> quadruplets, y = next(iter(batches.dataset()))
+        >>> quadruplets["x"].numpy().tolist(), quadruplets["weights"].shape
+        ([20, 10], TensorShape([2, 2]))
+    """
+
+    def __init__(self, source: SampleSource, n_quadruplets: int, d: int) -> None:
+        self._source = source
+        # On the CPU, where tf.data reads them, whatever device trains the model.
+        with tf.device("CPU:0"):
+            self._samples = _variable(tf.int64, [n_quadruplets], n_quadruplets)
+            self._neighbors = _variable(tf.int64, [None, None], n_quadruplets, 0)
+            self._weights = _variable(tf.float32, [None, None], n_quadruplets, 1)
+            self._table = _variable(tf.float32, [None, d], 0, d)
+
+    def assign(self, quadruplets: Quadruplets) -> None:
+        """Set the quadruplets, in the order in which the next epoch trains on them."""
+        self._samples.assign(quadruplets.samples)
+        self._neighbors.assign(quadruplets.neighbors)
+        self._weights.assign(quadruplets.weights)
+        self._table.assign(quadruplets.table)
+
+    def dataset(self) -> tf.data.Dataset:
+        """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
+        rows = self._source.batches(self._samples)
+        batches = rows.map(self._joined, num_parallel_calls=tf.data.AUTOTUNE)
+        steps = -(-self._samples.shape[0] // self._source.batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+    def _joined(self, places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Bring its neighbors and w to each sample, by its place."""
+        x, *others = row
+        quadruplets = {
+            "x": x,
+            "neighbors": tf.gather(self._table, tf.gather(self._neighbors, places)),
+            "weights": tf.gather(self._weights, places),
+        }
+        return quadruplets, *others
+
+
+def _variable(dtype: tf.DType, shape: list[int | None], *size: int) -> tf.Variable:
+    """Return a variable of zeros whose shape may change where `shape` says None."""
+    return tf.Variable(tf.zeros(size, dtype), trainable=False, shape=shape)

@@ -1,0 +1,91 @@
+"""From what `fit` was given to a source of samples."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_dos.samples.arrays import check_arrays, n_samples
+from keras_dos.samples.base import SampleSource
+from keras_dos.samples.memory import InMemory
+
+
+def as_source(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    *,
+    n_classes: int | None = None,
+) -> SampleSource:
+    """Return a source of the samples that `fit` was given.
+
+    Args:
+        x: A `SampleSource`, which is returned as it is, or what `InMemory` takes.
+        y: As for `InMemory`.
+        sample_weight: As for `InMemory`.
+        batch_size: As for `InMemory`.
+        n_classes: As for `InMemory`.
+
+    Returns:
+        The source.
+
+    Raises:
+        TypeError: As `InMemory`.
+        ValueError: As `InMemory`, or if labels, weights or a batch size are given
+            beside a source.
+
+    Example:
+        >>> as_source(np.zeros((3, 2)), [0, 1, 1]).classes.tolist()
+        [0, 1, 1]
+    """
+    if not isinstance(x, SampleSource):
+        return InMemory(x, y, sample_weight, batch_size=batch_size, n_classes=n_classes)
+    given = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+    beside = [name for name, value in given.items() if value is not None]
+    if beside:
+        raise ValueError(
+            "`x` is a source of samples, which brings its own labels, weights and "
+            f"batch size: leave them out. Received: {beside} beside x={x}."
+        )
+    return x
+
+
+def split_validation(rows: Any, validation_split: float) -> tuple[Any, Any]:
+    """Split (x, y, sample_weight) into training and validation, as Keras does.
+
+    Args:
+        rows: x, y and sample_weight (or None), with the samples on the first axis.
+        validation_split: The fraction, in (0, 1), taken from the end for validation.
+
+    Returns:
+        The arrays for training and those for validation.
+
+    Raises:
+        TypeError: If these are no arrays.
+        ValueError: If the arrays cannot be split.
+
+    Example:
+        >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
+        (array([3]), array([1]), None)
+    """
+    x, *others = rows
+    if isinstance(x, tf.data.Dataset | SampleSource):
+        raise ValueError(
+            "`validation_split` goes with arrays. Give a dataset's validation part as "
+            f"`validation_data`. Received: validation_split={validation_split}."
+        )
+    check_arrays(x, others[0])
+    rows = (x, *(np.asarray(t) if isinstance(t, list | tuple) else t for t in others))
+    m = n_samples(tuple(t for t in rows if t is not None))
+    split_at = int(m * (1 - validation_split)) if 0 < validation_split < 1 else 0
+    if not 0 < split_at < m:
+        raise ValueError(
+            "`validation_split` must leave samples for training and for validation. "
+            f"Received: validation_split={validation_split} for {m} samples."
+        )
+
+    def part(kept: slice) -> Any:
+        return tf.nest.map_structure(lambda t: None if t is None else t[kept], rows)
+
+    return part(slice(None, split_at)), part(slice(split_at, None))

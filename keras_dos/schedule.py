@@ -1,0 +1,151 @@
+"""What each epoch of a training is: lines 5 and 6 of Algorithm 1."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from keras_dos import _checks
+
+Phase = Literal["warmup", "overload", "keep"]
+Prior = Literal["samples", "quadruplets"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch trains on, and how.
+
+    Args:
+        phase: "warmup" for plain training on the original samples (line 5),
+            "overload" for a round that searches neighbors and draws w (lines 7-22),
+            "keep" for one more epoch on the quadruplets of the last round.
+        embedding_scale: A factor of λ in this epoch. Defaults to 1.0.
+        prior: The class frequencies π by which H of eq. (9) is adjusted: those of the
+            training "samples" or those of the "quadruplets" Z', copies included.
+            Defaults to None: H is that of `compile`.
+
+    Raises:
+        TypeError: If `embedding_scale` is no number.
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> Epoch("overload", prior="samples").embedding_scale
+        1.0
+    """
+
+    phase: Phase
+    embedding_scale: float = 1.0
+    prior: Prior | None = None
+
+    def __post_init__(self) -> None:
+        _checks.choice("phase", self.phase, get_args(Phase))
+        _checks.number("embedding_scale", self.embedding_scale)
+        if self.prior is not None:
+            _checks.choice("prior", self.prior, get_args(Prior))
+
+
+class Schedule(Protocol):
+    """What says what each epoch is: any function of (epoch, epochs).
+
+    Example:
+        >>> def ramp(epoch, epochs):
+        ...     if epoch < 2:
+        ...         return Epoch("warmup")
+        ...     scale = (epoch - 1) / (epochs - 2)
+        ...     return Epoch("overload", embedding_scale=scale, prior="samples")
+        >>> [ramp(epoch, 4).embedding_scale for epoch in (2, 3)]
+        [0.5, 1.0]
+    """
+
+    def __call__(self, epoch: int, epochs: int) -> Epoch:
+        """Return what an epoch is.
+
+        Args:
+            epoch: The epoch, from 0.
+            epochs: All epochs of the training.
+
+        Returns:
+            The epoch. A training is resumed by its epoch numbers, so that the answer
+            must depend on nothing else.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class WarmupSchedule:
+    """Warm up on the original samples, then overload every few epochs.
+
+    The warm-up keeps the plain H of eq. (2), since deferring the adjustment of H gains
+    accuracy; the rounds adjust it by the class frequencies of the training samples.
+
+    Args:
+        warmup_epochs: Epochs before the first round. Defaults to None: two thirds of
+            all epochs, rounded down.
+        refresh_freq: Epochs per round. Defaults to 1, as the paper suggests.
+
+    Raises:
+        TypeError: If an argument is no integer.
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> schedule = WarmupSchedule(refresh_freq=2)
+        >>> [schedule(epoch, 6).phase for epoch in (3, 4, 5)]
+        ['warmup', 'overload', 'keep']
+    """
+
+    warmup_epochs: int | None = None
+    refresh_freq: int = 1
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs is not None:
+            _checks.integer("warmup_epochs", self.warmup_epochs, minimum=0)
+        _checks.integer("refresh_freq", self.refresh_freq, minimum=1)
+
+    def __call__(self, epoch: int, epochs: int) -> Epoch:
+        """Return what an epoch is; see `Schedule`."""
+        given = self.warmup_epochs
+        warmup = 2 * epochs // 3 if given is None else given
+        if epoch < warmup:
+            return Epoch("warmup")
+        due = (epoch - warmup) % self.refresh_freq == 0
+        return Epoch("overload" if due else "keep", prior="samples")
+
+
+def read_schedule(schedule: Schedule, epochs: int) -> tuple[Epoch, ...]:
+    """Return every epoch of a training, the first round among them.
+
+    Args:
+        schedule: What says what each epoch is.
+        epochs: All epochs of the training.
+
+    Raises:
+        TypeError: If the schedule does not answer with an `Epoch`.
+        ValueError: If it leaves no epoch for a round.
+
+    Example:
+        >>> [epoch.phase for epoch in read_schedule(WarmupSchedule(1), 2)]
+        ['warmup', 'overload']
+    """
+    planned: tuple[Any, ...] = tuple(schedule(epoch, epochs) for epoch in range(epochs))
+    for epoch in planned:
+        if not isinstance(epoch, Epoch):
+            raise TypeError(
+                "`schedule` must return a keras_dos.schedule.Epoch for each epoch. "
+                f"Received: {epoch!r} of type {type(epoch).__name__}."
+            )
+    if epochs > 0 and first_round(planned) is None:
+        raise ValueError(
+            "The warm-up leaves no epoch for Deep Over-sampling: give `fit` more "
+            "epochs, or train without the callback until then. "
+            f"Received: {schedule}, epochs={epochs}."
+        )
+    return planned
+
+
+def first_round(planned: tuple[Epoch, ...]) -> int | None:
+    """Return the first epoch that is no warm-up, or None.
+
+    Example:
+        >>> first_round((Epoch("warmup"), Epoch("overload")))
+        1
+    """
+    rounds = (e for e, epoch in enumerate(planned) if epoch.phase != "warmup")
+    return next(rounds, None)

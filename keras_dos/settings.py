@@ -1,0 +1,85 @@
+"""What the user chose: the arguments of `OverloadingCallback`, checked once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from keras_dos import _checks
+from keras_dos.draws import WeightSampler, draw_weights
+from keras_dos.objective import LOSS_FORMS, MicroClusterObjective
+from keras_dos.parameters import ClassWiseInt, ClassWiseRate, check_k, check_r
+from keras_dos.schedule import Schedule, WarmupSchedule
+from keras_dos.search import NeighborSearch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one training.
+
+    The arguments, their defaults and errors are those of
+    `keras_dos.OverloadingCallback`, where they are described.
+
+    Example:
+        >>> settings = Settings(k=3, loss_form="paper")
+        >>> settings.objective.scale_free
+        False
+        >>> Settings(refresh_freq=0)
+        Traceback (most recent call last):
+        ValueError: `refresh_freq` must be at least 1. Received: refresh_freq=0.
+    """
+
+    k: ClassWiseInt = 5
+    r: ClassWiseRate = "moderate"
+    minority: Sequence[int] | None = None
+    k_majority: int | None = None
+    warmup_epochs: int | None = None
+    refresh_freq: int = 1
+    schedule: Schedule | None = None
+    neighbor_search: str | NeighborSearch = "auto"
+    weight_sampler: WeightSampler = draw_weights
+    loss_form: Literal["scale_free", "paper"] | MicroClusterObjective = "scale_free"
+    embedding_weight: float | None = None
+    logit_adjustment: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_k(self.k, self.k_majority)
+        check_r(self.r)
+        default = WarmupSchedule(self.warmup_epochs, self.refresh_freq)
+        if self.schedule is not None:
+            _checks.function("schedule", self.schedule)
+            if default != WarmupSchedule():
+                raise ValueError(
+                    "`schedule` decides what each epoch is: leave `warmup_epochs` and "
+                    f"`refresh_freq` to it. Received: schedule={self.schedule}, "
+                    f"warmup_epochs={self.warmup_epochs}, "
+                    f"refresh_freq={self.refresh_freq}."
+                )
+        _checks.function("weight_sampler", self.weight_sampler)
+        if not isinstance(self.loss_form, MicroClusterObjective):
+            _checks.choice("loss_form", self.loss_form, LOSS_FORMS)
+        if self.embedding_weight is not None:
+            _checks.number("embedding_weight", self.embedding_weight)
+        if self.logit_adjustment is not None:
+            _checks.number("logit_adjustment", self.logit_adjustment)
+        _checks.integer("seed", self.seed, minimum=0)
+
+    @property
+    def objective(self) -> MicroClusterObjective:
+        """Eqs. (8)-(10) in the chosen form."""
+        if isinstance(self.loss_form, str):
+            return LOSS_FORMS[self.loss_form]
+        return self.loss_form
+
+    @property
+    def full_weight(self) -> float:
+        """λ, the weight of ℓ'_f beside ℓ'_g."""
+        given = self.embedding_weight
+        return self.objective.default_weight if given is None else given
+
+    @property
+    def planned(self) -> Schedule:
+        """What says what each epoch is."""
+        if self.schedule is None:
+            return WarmupSchedule(self.warmup_epochs, self.refresh_freq)
+        return self.schedule

@@ -1,0 +1,90 @@
+"""What a round measures on the embeddings: in-class variances and the unit D̄."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dos.parameters import ClassParameters
+
+# Samples that stand for a class without overloading when the spread is measured.
+REFERENCE_SAMPLES = 100
+# Fraction of the spread below which the unit of squared distance does not fall.
+UNIT_FLOOR = 0.02
+
+
+def reference_samples(
+    classes: NDArray[np.int64], parameters: ClassParameters, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw samples of the classes that are not overloaded, to measure the spread.
+
+    Returns:
+        At most REFERENCE_SAMPLES ids of each class with k_j = 0; none if all have.
+
+    Example:
+        >>> from keras_dos.parameters import resolve_class_parameters
+        >>> y = np.array([0, 0, 0, 0, 0, 1, 1])
+        >>> parameters = resolve_class_parameters(
+        ...     np.bincount(y), k=1, minority=[1], k_majority=0)
+        >>> sorted(reference_samples(y, parameters, np.random.default_rng(0)).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    drawn = [np.empty(0, np.int64)]
+    for j in np.flatnonzero((parameters.k == 0) & (parameters.k_max > 0)):
+        members = np.flatnonzero(classes == j)
+        size = min(len(members), REFERENCE_SAMPLES)
+        drawn.append(rng.choice(members, size, replace=False))
+    return np.concatenate(drawn)
+
+
+def class_moments(
+    embeddings: NDArray[np.float32], classes: NDArray[np.int64]
+) -> tuple[dict[int, float], float]:
+    """Measure the in-class variances and the spread of all embeddings.
+
+    Args:
+        embeddings: Shape (m, d), float32.
+        classes: Shape (m,), int64.
+
+    Returns:
+        The mean squared distance to the class mean, by class, and the mean squared
+        distance between two embeddings if all classes were equally frequent.
+
+    Example:
+        >>> embeddings = np.array([[0.0], [2.0], [10.0], [12.0]], np.float32)
+        >>> class_moments(embeddings, np.array([0, 0, 1, 1]))
+        ({0: 1.0, 1: 1.0}, 52.0)
+    """
+    variances, means = {}, []
+    for j in np.unique(classes):
+        members = embeddings[classes == j].astype(np.float64)
+        variances[int(j)] = float(members.var(axis=0).sum())
+        means.append(members.mean(axis=0))
+    if not means:
+        return {}, 0.0
+    between = float(np.var(means, axis=0).sum())
+    return variances, 2 * (float(np.mean(list(variances.values()))) + between)
+
+
+def distance_unit(distances: NDArray[np.float32], spread: float) -> float:
+    """Return the unit of squared distance of the scale-free form.
+
+    It is D̄, the mean squared distance to an in-class neighbor, so that a weight means
+    the same for embeddings of any scale. Rounds shrink D̄, and a unit that followed it
+    to zero would let the embedding loss grow until it crushed the classes; hence the
+    floor, a fraction of the spread, which class distinction keeps up.
+
+    Args:
+        distances: Squared distances to in-class neighbors, any shape, float32.
+        spread: Mean squared distance between embeddings of all classes.
+
+    Returns:
+        The unit; 0 without distances.
+
+    Example:
+        >>> distance_unit(np.array([4.0, 6.0], np.float32), spread=10.0)
+        5.0
+        >>> distance_unit(np.array([0.0, 0.0], np.float32), spread=10.0)
+        0.2
+    """
+    if not distances.size:
+        return 0.0
+    return max(float(distances.mean(dtype=np.float64)), UNIT_FLOOR * spread)

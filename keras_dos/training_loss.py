@@ -1,0 +1,126 @@
+"""The loss that a training descends: the objective with its state in TensorFlow."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+
+from keras_dos import losses
+from keras_dos.compiled_loss import CompiledLoss, over_replicas
+from keras_dos.objective import MicroClusterObjective
+
+
+class TrainingLoss:
+    """ℓ'_g + λ ℓ'_f of a batch, with sample weights and replicas as in a Keras loss.
+
+    What changes from epoch to epoch are variables, so that a traced step sees it.
+
+    Args:
+        objective: Eqs. (8)-(10).
+        loss: The loss of `compile`, H.
+        n_classes: n, the classes of the head.
+
+    Raises:
+        ValueError: If the loss is none that can be weighted per slot.
+
+    Example:
+        >>> loss = TrainingLoss(
+        ...     MicroClusterObjective(), "sparse_categorical_crossentropy", n_classes=2)
+        >>> loss.set_adjustment(np.array([0.75, 0.25], np.float32), tau=1.0)
+        >>> live = ops.zeros((1, 1, 4))  # k = 0: N(x) holds f(x) alone.
+        >>> round(float(loss([1], live, ops.zeros((1, 1, 2)), [[1.0]])), 3)  # −log .25
+        1.386
+    """
+
+    def __init__(
+        self, objective: MicroClusterObjective, loss: Any, n_classes: int
+    ) -> None:
+        self._objective = objective
+        self._compiled = CompiledLoss(loss)
+        self._embedding_weight = tf.Variable(0.0, trainable=False)
+        self._tau = tf.Variable(0.0, trainable=False)
+        self._prior = tf.Variable(tf.ones(n_classes), trainable=False)
+        self._unit = tf.Variable(1.0, trainable=False)
+        self._trackers = {
+            "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
+            "classification_loss": keras.metrics.Mean(name="classification_loss"),
+        }
+        # Apart from the other two: a validation resets those before an epoch's end.
+        self._distance = keras.metrics.Mean(name="neighbor_distance")
+
+    def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:
+        """Return N(x), shape (b, k + 1, d), from the live f(x), neighbors and w."""
+        return self._objective.slots(embedding, neighbors, weights)
+
+    def __call__(
+        self,
+        y: Any,
+        slots: Any,
+        logits: Any,
+        weights: Any,
+        sample_weight: Any = None,
+    ) -> Any:
+        """Return the loss of a batch and track its parts.
+
+        Args:
+            y: Labels, shape (b,), (b, 1) or one-hot (b, n).
+            slots: N(x), shape (b, s, d): slot 0 the live f(x), then stored neighbors.
+            logits: Of g(v) for each slot, shape (b, s, n).
+            weights: w, shape (b, s); 0 for slots that do not exist.
+            sample_weight: Shape (b,), or None.
+
+        Returns:
+            The scalar ℓ'_g + λ ℓ'_f.
+        """
+        distances = self._objective.distances(slots, self._unit)
+        exists = ops.cast(ops.convert_to_tensor(weights)[:, 1:] > 0, "float32")
+        self._distance.update_state(distances[:, 1:], sample_weight=exists)
+        adjusted = losses.adjusted_logits(logits, self._prior, self._tau)
+        slot_losses = self._compiled.of_slots(y, adjusted)
+        parts = self._objective(distances, weights, slot_losses)
+        pull, class_loss = (self._compiled.reduced(p, sample_weight) for p in parts)
+        for tracker, value in zip(
+            self._trackers.values(), (pull, class_loss), strict=True
+        ):
+            tracker.update_state(over_replicas(value), ops.shape(y)[0])
+        return class_loss + self._embedding_weight * pull
+
+    def set_embedding_weight(self, embedding_weight: float) -> None:
+        """Set λ."""
+        self._embedding_weight.assign(embedding_weight)
+
+    def set_adjustment(self, prior: NDArray[np.float32], tau: float) -> None:
+        """Set the prior π, shape (n,), and the exponent τ by which H is adjusted.
+
+        With τ = 0 H is that of `compile`.
+        """
+        self._prior.assign(prior)
+        self._tau.assign(tau)
+
+    def set_unit(self, unit: float) -> None:
+        """Set D̄, the squared distance that the scale-free form counts as 1."""
+        if self._objective.scale_free:
+            self._unit.assign(unit)
+
+    def logs(self) -> dict[str, Any]:
+        """Return the running means of ℓ'_f and ℓ'_g."""
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+    def reset_logs(self) -> None:
+        """Restart the running means."""
+        for tracker in self._trackers.values():
+            tracker.reset_state()
+
+    def neighbor_distance(self) -> float:
+        """Return the mean squared distance to neighbors since the last reset, in D̄.
+
+        It is 0 in a form that is not scale-free, whose distances have no usual size.
+        """
+        return float(self._distance.result()) if self._objective.scale_free else 0.0
+
+    def reset_neighbor_distance(self) -> None:
+        """Restart the mean distance."""
+        self._distance.reset_state()
