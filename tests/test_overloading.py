@@ -5,9 +5,7 @@ import math
 import numpy as np
 import oracle
 import pytest
-from scipy import stats
 
-from keras_dos.draws import draw_copies, draw_weights
 from keras_dos.overloading import overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples.quadruplets import Quadruplets
@@ -172,16 +170,6 @@ def test_a_fraction_takes_other_samples_in_other_rounds():
     assert extra.max() < 48
 
 
-@pytest.mark.parametrize(("n", "size"), [(7, 7), (7, 21), (7, 24), (7, 3), (1, 5)])
-def test_draw_copies(n, size):
-    copies, samples = draw_copies(n, size, np.random.default_rng(0))
-    assert copies.tolist() == [place // n for place in range(size)]
-    for copy in range(size // n):
-        assert samples[copies == copy].tolist() == list(range(n))
-    rest = samples[copies == size // n]
-    assert len(set(rest.tolist())) == len(rest) == size % n
-
-
 def test_copies_of_a_sample_have_their_own_weights():
     z = Problem((20, 5), 3).overload().quadruplets
     for i in np.unique(z.samples):
@@ -319,72 +307,6 @@ def test_nothing_is_embedded_without_overloading():
     assert result.variances == {}
     assert result.quadruplets.weights.tolist() == [[1.0]] * 300
     assert result.quadruplets.table.shape == (0, 3)
-
-
-# w.
-
-
-def exists(z, k):
-    return np.ones((z, k), bool)
-
-
-def uniform_over_sum(shape, rng):
-    w = rng.uniform(size=shape)
-    return w / w.sum(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("k", [1, 2, 5, 10])
-def test_weights_are_uniform_on_the_simplex(k):
-    """Dirichlet(1, …, 1) has marginals Beta(1, k), and rand / sum has not."""
-    n = 20_000
-    w = draw_weights(exists(n, k), np.random.default_rng(3))
-    wrong = uniform_over_sum((n, k + 1), np.random.default_rng(3))
-    for slot in range(k + 1):
-        assert stats.kstest(w[:, slot], "beta", (1, k)).pvalue > 1e-4
-        assert stats.kstest(wrong[:, slot], "beta", (1, k)).pvalue < 1e-6
-    if k > 1:  # Sums of slots tell that they are drawn together, too.
-        pair = w[:, 0] + w[:, 1]
-        assert stats.kstest(pair, "beta", (2, k - 1)).pvalue > 1e-4
-        pair = wrong[:, 0] + wrong[:, 1]
-        assert stats.kstest(pair, "beta", (2, k - 1)).pvalue < 1e-6
-
-
-def test_weights_are_uniform_over_the_slots_that_exist():
-    mask = np.tile([True, False, True, True, False], (20_000, 1))
-    w = draw_weights(mask, np.random.default_rng(3))
-    for slot in (0, 1, 3, 4):
-        assert stats.kstest(w[:, slot], "beta", (1, 3)).pvalue > 1e-4
-
-
-def test_weights_mark_the_slots_that_exist():
-    rng = np.random.default_rng(0)
-    mask = rng.uniform(size=(5000, 8)) < 0.5
-    mask[0], mask[1] = True, False
-    w = draw_weights(mask, rng)
-    assert w.dtype == np.float32
-    np.testing.assert_array_equal(w[:, 1:] > 0, mask)
-    assert (w[:, 1:][~mask] == 0).all()
-    assert (w[:, 0] > 0).all()
-    assert w[1].tolist() == [1.0] + [0.0] * 8
-    np.testing.assert_allclose(w.sum(axis=1), 1, rtol=1e-6)
-
-
-def test_a_slot_that_exists_never_weighs_0():
-    class Smallest:
-        def standard_exponential(self, shape, dtype):
-            draws = np.zeros(shape, dtype)
-            draws[:, 0] = 20.0
-            return draws
-
-    w = draw_weights(exists(4, 3), Smallest())
-    assert (w > 0).all()
-
-
-@pytest.mark.parametrize(("z", "k"), [(0, 3), (3, 0)])
-def test_weights_without_rows_or_neighbors(z, k):
-    w = draw_weights(exists(z, k), np.random.default_rng(0))
-    assert w.shape == (z, k + 1)
-    assert (w.sum(axis=1) == 1).all()
 
 
 # The warm-up.

@@ -1,0 +1,58 @@
+"""Each look into Keras' internals, so that the day Keras moves is noticed here."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dos import _keras
+
+
+def model():
+    inputs = keras.Input((3,), name="x")
+    hidden = keras.layers.Dense(4, name="hidden")(inputs)
+    outputs = keras.layers.Dense(2, activation="softmax", name="p")(hidden)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("weights", [None, [0.5], {"p": 0.5}])
+def test_the_loss_weights_of_compile(weights):
+    compiled = model()
+    compiled.compile("sgd", loss=lambda y, p: p[:, 0], loss_weights=weights)
+    assert _keras.compiled_loss_weights(compiled) == weights
+
+
+def test_the_operation_and_the_inputs_of_a_tensor():
+    built = model()
+    assert _keras.operation_of(built.output) is built.get_layer("p")
+    (hidden,) = _keras.inputs_of(built.output)
+    assert _keras.operation_of(hidden) is built.get_layer("hidden")
+    (inputs,) = _keras.inputs_of(hidden)
+    assert inputs is built.input
+    assert _keras.inputs_of(inputs) == []
+
+
+def test_a_layer_used_twice_has_the_inputs_of_each_use():
+    first, second = keras.Input((3,)), keras.Input((3,))
+    layer = keras.layers.Dense(2)
+    one, two = layer(first), layer(second)
+    assert _keras.inputs_of(one) == [first]
+    assert _keras.inputs_of(two) == [second]
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        keras.activations.softmax,
+        keras.layers.Softmax(),
+        keras.layers.Activation("softmax"),
+    ],
+)
+def test_the_logits_of_a_softmax(softmax):
+    z = np.array([[1.0, -90.0, 3.0]], "float32")
+    p = softmax(keras.ops.convert_to_tensor(z))
+    np.testing.assert_array_equal(_keras.logits_of(p), z)
+
+
+def test_other_probabilities_have_no_logits():
+    p = keras.ops.softmax(keras.ops.ones((1, 3)))
+    assert _keras.logits_of(p / 1.0) is None
