@@ -17,10 +17,10 @@ from keras_dos.class_parameters import (
     ClassWiseRate,
     check_k,
     check_r,
-    class_shares,
     resolve_class_parameters,
 )
-from keras_dos.imbalance import class_counts
+from keras_dos.labels import class_counts
+from keras_dos.labels import class_prior as class_shares
 from keras_dos.objective import MicroClusterObjective
 from keras_dos.overloading import (
     Quadruplets,

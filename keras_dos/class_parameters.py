@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dos.imbalance import minority_classes
+from keras_dos.labels import minority_classes
 
 # The largest r of "moderate": beyond it the few samples of a rare class repeat so often
 # that they are learned by heart, and the prior-adjusted loss does better.
@@ -50,20 +50,6 @@ class ClassParameters:
             for j in np.flatnonzero(self.counts).tolist()
             if (j in self.minority) == (name == "minority")
         )
-
-
-def class_shares(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the class frequencies for a prior-adjusted loss, shape (n,), float32.
-
-    A class without samples gets the share of the largest class: with 0, or a small
-    one, the loss would hardly ever tell the network that the class does not occur.
-
-    Example:
-        >>> class_shares(np.array([3, 1, 0])).tolist()
-        [0.75, 0.25, 0.75]
-    """
-    values: NDArray[np.float64] = counts / counts.sum()
-    return np.where(counts > 0, values, values.max()).astype(np.float32)
 
 
 def resolve_class_parameters(

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_dos.imbalance import sparse_labels
+from keras_dos.labels import sparse_labels
 
 
 @dataclass(frozen=True)

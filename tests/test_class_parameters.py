@@ -9,12 +9,8 @@ from toy import compiled, identity_network
 
 import keras_dos.objective
 from keras_dos import OverloadingCallback
-from keras_dos.class_parameters import (
-    check_k,
-    check_r,
-    class_shares,
-    resolve_class_parameters,
-)
+from keras_dos.class_parameters import check_k, check_r, resolve_class_parameters
+from keras_dos.labels import class_prior
 
 NAN, INF = float("nan"), float("inf")
 
@@ -222,7 +218,7 @@ def test_minority_found_and_groups(counts):
 
 
 def test_shares_are_those_of_the_over_sampled_set():
-    prior = class_shares(resolve((40, 0, 8), k=0, r=2.5).sizes)
+    prior = class_prior(resolve((40, 0, 8), k=0, r=2.5).sizes)
     np.testing.assert_allclose(prior, [40 / 60, 40 / 60, 20 / 60], rtol=1e-6)
     assert prior.dtype == np.float32
 

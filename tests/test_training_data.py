@@ -637,13 +637,13 @@ REFUSED = {
         ValueError,
         r"n_classes=3 columns.*\(28, 4\)",
     ),
-    "names": (labeled(np.array(["a", "b", "c"])[Y]), ValueError, "numpy.unique"),
+    "names": (labeled(np.array(["a", "b", "c"])[Y]), TypeError, "numpy.unique"),
     "three axes": (labeled(Y[:, None, None]), ValueError, r"\(28, 1, 1\)"),
     "dict of labels": (labeled({"probabilities": Y}), TypeError, "^`y` must be an arr"),
     "names in dataset": (
         dataset(lambda: slices(X, np.array(["a", "b", "c"])[Y]).batch(8)),
-        ValueError,
-        "^The labels `y` do not fit the head.*numpy.unique",
+        TypeError,
+        "^`labels` must be numbers.*numpy.unique",
     ),
     "beyond the head in dataset": (
         dataset(lambda: slices(X, Y + 1).batch(8)),

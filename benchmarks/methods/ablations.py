@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dos import OverloadingCallback
-from keras_dos.class_parameters import class_shares
+from keras_dos.labels import class_prior as class_shares
 from keras_dos.objective import MicroClusterObjective
 from keras_dos.overloading import Round
 
