@@ -149,8 +149,8 @@ def class_ids(
     most = np.count_nonzero(counts) - 1
     if len(set(found)) < len(found) or not minimum <= len(found) <= most:
         raise ValueError(
-            f"`{name}` must name different classes, at least {minimum} and at most "
-            f"{most}. Received: {name}={value!r}."
+            f"`{name}` must name {minimum} to {most} different classes of {most + 1}. "
+            f"Received: {name}={value!r}."
         )
     return tuple(found)
 

@@ -249,7 +249,7 @@ def test_wrong_labels_raise(labels, error, message):
     [
         ([2], ValueError, "classes of 0 to 1.*class 2"),
         ([-1], ValueError, "classes of 0 to 1.*class -1"),
-        ([0, 1], ValueError, "at most 1"),
+        ([0, 1], ValueError, "0 to 1 different classes of 2"),
         ([1, 1], ValueError, "different classes"),
         ([0.0], ValueError, r"classes of 0 to 1.*class 0\.0"),
         (["0"], ValueError, "classes of 0 to 1.*class '0'"),

@@ -1,9 +1,13 @@
 """Tests of keras_dos.labels."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_dos
 from keras_dos.labels import (
     are_one_hot,
     class_counts,
@@ -151,3 +155,35 @@ def test_class_without_samples_has_the_prior_of_the_largest():
 )
 def test_rows_with_a_single_1_are_one_hot(rows, one_hot):
     assert are_one_hot(np.array(rows)) is one_hot
+
+
+# Its place in the package
+
+
+def imports(path):
+    """The modules that a file imports, `from a import b` as "a" and "a.b"."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def test_labels_need_only_numpy_and_the_checks():
+    package = Path(keras_dos.__file__).parent
+    own = {m for m in imports(package / "labels.py") if m.startswith("keras_dos.")}
+    assert own == {"keras_dos._checks"}
+    others = {m.split(".")[0] for m in imports(package / "labels.py")} - {"keras_dos"}
+    assert others == {"numpy", "typing"}
+
+
+def test_nothing_in_the_package_imports_the_datasets():
+    package = Path(keras_dos.__file__).parent
+    importing = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if any(m.startswith("keras_dos.datasets") for m in imports(path))
+    }
+    outside = {path for path in importing if not path.startswith("datasets")}
+    assert outside == {"__init__.py"}

@@ -143,7 +143,7 @@ def _keep_random(
     reduction_rate: float,
     minority: int | Sequence[int],
 ) -> NDArray[np.int64]:
-    if _checks.is_integer(minority):
+    if _checks.is_number(minority):
         classes = np.flatnonzero(present)
         n = _checks.integer("minority", minority, minimum=1, maximum=len(classes) - 1)
         chosen = rng.choice(classes, size=n, replace=False).tolist()
