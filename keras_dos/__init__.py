@@ -11,14 +11,17 @@ from keras_dos._backend import require_tensorflow_backend
 require_tensorflow_backend()
 
 from keras_dos import losses, networks, samples, schedule, search  # noqa: E402
-from keras_dos.back_rotation import mnist_back_rotation  # noqa: E402
 from keras_dos.callback import OverloadingCallback  # noqa: E402
+from keras_dos.datasets import (  # noqa: E402
+    make_imbalanced,
+    mnist_back_rotation,
+    select,
+)
 from keras_dos.evaluation import (  # noqa: E402
     ClasswiseReport,
     classwise_report,
     comparison_table,
 )
-from keras_dos.imbalance import make_imbalanced, select  # noqa: E402
 from keras_dos.labels import class_counts, minority_classes  # noqa: E402
 from keras_dos.model import DOSModel  # noqa: E402
 from keras_dos.objective import MicroClusterObjective  # noqa: E402

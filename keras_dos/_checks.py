@@ -23,17 +23,18 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def integer(name: str, value: Any, minimum: int) -> int:
-    """Return an integer argument.
+def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Return an integer in [minimum, maximum].
 
     Args:
         name: The argument, for errors.
         value: What was given for it.
         minimum: The smallest value that is allowed.
+        maximum: The largest one. Defaults to None: there is none.
 
     Raises:
-        TypeError: If it is no integer.
-        ValueError: If it is too small.
+        TypeError: If it is not an integer.
+        ValueError: If it is out of range.
 
     Example:
         >>> integer("k", np.int64(5), minimum=1)
@@ -41,9 +42,10 @@ def integer(name: str, value: Any, minimum: int) -> int:
     """
     if not is_integer(value):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
-    if value < minimum:
+    if value < minimum or (maximum is not None and value > maximum):
+        limit = "" if maximum is None else f" and at most {maximum}"
         raise ValueError(
-            f"`{name}` must be at least {minimum}. Received: {name}={value!r}."
+            f"`{name}` must be at least {minimum}{limit}. Received: {name}={value!r}."
         )
     return int(value)
 
@@ -54,7 +56,7 @@ def number(
     """Return a finite number in [minimum, below).
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
         ValueError: If it is out of range.
 
     Example:
@@ -143,48 +145,58 @@ def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
         counts: Samples per class, shape (n,), int64.
 
     Raises:
-        ValueError: If it is no class, or one without samples.
+        ValueError: If it is not a class, or one without samples.
 
     Example:
         >>> class_id("minority", 1, np.array([9, 3]))
         1
     """
     if not is_integer(value) or not 0 <= value < len(counts) or not counts[value]:
+        empty = np.flatnonzero(counts == 0).tolist()
+        but = f" but {empty}, which have no samples" if empty else ""
         raise ValueError(
-            f"`{name}` must name classes that have samples, of 0 to "
-            f"{len(counts) - 1}. Received: class {value!r}, class counts "
-            f"{_shown(counts)}."
+            f"`{name}` must name classes of 0 to {len(counts) - 1}{but}. "
+            f"Received: class {value!r}."
         )
     return int(value)
 
 
-def class_ids(name: str, value: Any, counts: NDArray[np.int64]) -> tuple[int, ...]:
+def class_ids(
+    name: str, value: Any, counts: NDArray[np.int64], minimum: int = 0
+) -> tuple[int, ...]:
     """Return different classes that have samples, ascending, but not all of them.
 
     Args:
         name: The argument, for errors.
-        value: A sequence of classes; it may be empty.
+        value: A sequence of classes.
         counts: Samples per class, shape (n,), int64.
+        minimum: The fewest classes that it must name. Defaults to 0.
 
     Raises:
-        TypeError: If it is no sequence of classes.
-        ValueError: If it names a class twice, one without samples, or all there are.
+        TypeError: If it is not a sequence of classes.
+        ValueError: If it names a class twice, one without samples, all there are, or
+            too few.
 
     Example:
         >>> class_ids("minority", [2, 0], np.array([9, 3, 5]))
         (0, 2)
     """
-    # An iterator, which could be read only once, has no dimension either.
-    if np.ndim(value) != 1:
+    try:
+        # An iterator, which could be read only once, has no dimension either.
+        is_list = np.ndim(value) == 1
+    except ValueError:  # Rows of different lengths.
+        is_list = False
+    if not is_list:
         raise TypeError(
             f"`{name}` must be a list of classes, such as [3]. "
             f"Received: {name}={value!r}."
         )
     found = sorted(class_id(name, j, counts) for j in value)
-    if len(set(found)) < len(found) or len(found) == np.count_nonzero(counts):
+    most = np.count_nonzero(counts) - 1
+    if len(set(found)) < len(found) or not minimum <= len(found) <= most:
         raise ValueError(
-            f"`{name}` must name different classes and leave out at least one. "
-            f"Received: {name}={value!r}, class counts {_shown(counts)}."
+            f"`{name}` must name {minimum} to {most} different classes of {most + 1}. "
+            f"Received: {name}={value!r}."
         )
     return tuple(found)
 
@@ -193,7 +205,7 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     """Return a vector of non-negative integers, one per class.
 
     Raises:
-        ValueError: If it is none, or not of `n_classes` classes.
+        ValueError: If it is not one, or not of `n_classes` classes.
 
     Example:
         >>> class_counts("counts", [600, 0, 30]).tolist()
@@ -218,18 +230,20 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     return counts
 
 
-def probabilities(name: str, value: Any) -> NDArray[np.float64]:
+def probabilities(
+    name: str, value: Any, tolerance: float = 0.01
+) -> NDArray[np.float64]:
     """Return class probabilities, shape (m, n), as float64.
-
-    Rows may miss one by .01, which rounding to bfloat16 does not exceed.
 
     Args:
         name: Where they come from, for errors.
         value: Shape (m, n) with m > 0 and n > 1, any real dtype.
+        tolerance: How far the sum of a row may be from one. Defaults to 0.01, which
+            rounding to bfloat16 does not exceed.
 
     Raises:
-        TypeError: If it is no array of numbers.
-        ValueError: If it has another shape, or rows that are no probabilities.
+        TypeError: If it is not an array of numbers.
+        ValueError: If it has another shape, or rows that are not probabilities.
 
     Example:
         >>> probabilities("probabilities", [[0.25, 0.75]]).tolist()
@@ -252,17 +266,14 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
             f"class, at least two. Received: shape {array.shape}."
         )
     p = array.astype(np.float64)
-    sums = p.sum(axis=1)
-    wrong = ~((p >= 0).all(axis=1) & (np.abs(sums - 1) <= 0.01))  # True for NaN too.
+    with np.errstate(invalid="ignore"):  # The sum of infinities of both signs.
+        misses = np.abs(p.sum(axis=1) - 1)
+    wrong = ~((p >= 0).all(axis=1) & (misses <= tolerance))  # True for NaN too.
     if wrong.any():
         raise ValueError(
             f"`{name}` must be class probabilities, not negative, in rows that sum to "
-            "one: end the network with a softmax; NaN tells of a training that "
+            "one: end the network with a softmax; NaN means that the training "
             f"diverged. Received: {wrong.sum()} of {len(p)} rows that are not, the "
             f"first {p[wrong.argmax()]}."
         )
     return p
-
-
-def _shown(counts: NDArray[np.int64]) -> str:
-    return str(counts.tolist())

@@ -1,4 +1,4 @@
-"""Class-wise retrieval measures, the ones that the DOS paper reports.
+"""Class-wise retrieval measures, as the DOS paper reports them.
 
 Reference:
     Ando, S., Huang, C. Y.: Deep over-sampling framework for classifying imbalanced
@@ -7,13 +7,14 @@ Reference:
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
-from keras_dos.imbalance import sparse_labels
+from keras_dos import _checks
+from keras_dos.labels import sparse_labels
 
 Group = Literal["minority", "majority", "all"]
 
@@ -24,19 +25,19 @@ _MEASURES = ("precision", "recall", "f1", "auprc")
 class ClasswiseReport:
     """Class-wise measures of a classifier on one test set.
 
-    Made by `classwise_report`. Precision, recall and F1 come from the multi-class
+    Created by `classwise_report`. Precision, recall and F1 come from the multi-class
     confusion matrix of the most probable classes; AUPRC, the area under the
     precision-recall curve, from the class-wise probabilities (Section 4.2 of the
     paper). `print(report)` shows them as a table.
 
     Attributes:
-        precision: Shape `(C,)`, float64; 0 for a class that is never predicted.
-        recall: Shape `(C,)`, float64; NaN for a class without test samples.
-        f1: Harmonic mean of precision and recall, shape `(C,)`, float64; NaN for a
+        precision: Shape `(n,)`, float64; 0 for a class that is never predicted.
+        recall: Shape `(n,)`, float64; NaN for a class without test samples.
+        f1: Harmonic mean of precision and recall, shape `(n,)`, float64; NaN for a
             class without test samples.
-        auprc: Average precision, one class against the rest, shape `(C,)`, float64;
+        auprc: Average precision, one class against the rest, shape `(n,)`, float64;
             NaN for a class without test samples.
-        support: Number of test samples, shape `(C,)`, int64.
+        support: Test samples per class, shape `(n,)`, int64.
         minority: Indices of the minority classes; empty if none were named.
 
     Example:
@@ -66,17 +67,17 @@ class ClasswiseReport:
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean recall of the classes that have test samples."""
+        """The mean recall of the classes that have test samples."""
         return self.average("all")["recall"]
 
     @property
     def accuracy(self) -> float:
-        """Share of the test samples whose most probable class is the true one."""
+        """The fraction of test samples whose most probable class is the true one."""
         correct = np.nansum(self.recall * self.support)
         return float(correct / self.support.sum())
 
     def average(self, group: Group) -> dict[str, float]:
-        """Averages each measure over a group of classes, each class counting once.
+        """Average each measure over a group of classes, each class counting once.
 
         Args:
             group: `"minority"`, `"majority"` (the classes not in `minority`) or
@@ -104,32 +105,28 @@ class ClasswiseReport:
         }
 
     def _members(self, group: Group) -> NDArray[np.bool_]:
-        """Which classes of the group have test samples; shape `(C,)`."""
-        if group not in ("minority", "majority", "all"):
-            raise ValueError(
-                "group must be 'minority', 'majority' or 'all'. "
-                f"Received: group={group!r}."
-            )
-        if group != "all" and not self.minority:
-            raise ValueError(
-                "the report was made without minority classes; pass `minority` to "
-                f"`classwise_report`. Received: group={group!r}."
-            )
+        """Return which classes of the group have test samples, shape `(n,)`."""
         in_minority = np.isin(np.arange(self.support.size), self.minority)
         members = {
             "minority": in_minority,
             "majority": ~in_minority,
             "all": np.full_like(in_minority, True),
         }
+        _checks.choice("group", group, members)
+        if group != "all" and not self.minority:
+            raise ValueError(
+                '`group` must be "all" in a report without minority classes; pass '
+                f"`minority` to `classwise_report`. Received: group={group!r}."
+            )
         return members[group] & (self.support > 0)
 
     def __str__(self) -> str:
-        """Sets the measures in a plain-text table; * marks the minority classes."""
+        """Format the measures as a plain-text table; * marks the minority classes."""
         rows = [["class", "support", "precision", "recall", "F1", "AUPRC"]]
-        for c in range(self.support.size):
-            name = f"{c}*" if c in self.minority else f"{c}"
-            values = [float(getattr(self, measure)[c]) for measure in _MEASURES]
-            rows.append([name, f"{self.support[c]}", *_three_digits(values)])
+        for j in range(self.support.size):
+            name = f"{j}*" if j in self.minority else f"{j}"
+            values = [float(getattr(self, measure)[j]) for measure in _MEASURES]
+            rows.append([name, f"{self.support[j]}", *_three_digits(values)])
         groups: tuple[Group, ...] = ("minority", "majority", "all")
         for group in groups if self.minority else groups[-1:]:
             support = self.support[self._members(group)].sum()
@@ -147,61 +144,67 @@ def classwise_report(
     probabilities: ArrayLike,
     minority: Sequence[int] | None = None,
 ) -> ClasswiseReport:
-    """Measures precision, recall, F1 and AUPRC of each class.
+    """Measure precision, recall, F1 and AUPRC of each class.
 
     Args:
-        y_true: True classes of n test samples: class indices, shape `(n,)` or
-            `(n, 1)`, or one-hot rows, shape `(n, C)`.
-        probabilities: Predicted class probabilities, shape `(n, C)`, floats whose
-            rows sum to one within 1e-3.
+        y_true: True classes of m test samples: class indices, shape `(m,)` or
+            `(m, 1)`, or one-hot rows, shape `(m, n)`.
+        probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
+            real dtype; each row sums to one within 1e-3.
         minority: Indices of the minority classes *of the training data*, for example
-            `minority_classes(class_counts(y_train))`. None (default) or empty: only
-            the averages over all classes are reported.
+            `minority_classes(class_counts(y_train))`. Defaults to None: as if empty,
+            only the averages over all classes are reported.
 
     Returns:
         The measures of each class.
 
     Raises:
-        ValueError: If the shapes do not fit, if the probabilities are none, or if
-            `minority` is not a set of some, but not all, classes.
+        TypeError: If `y_true` or `probabilities` are not numbers, or `minority` is
+            not a sequence.
+        ValueError: If the shapes do not match, if a row of `probabilities` is not
+            one of probabilities, if `y_true` is refused by `sparse_labels`, or if
+            `minority` does not name different classes, at most n - 1 of them.
 
     Example:
         >>> report = classwise_report([0, 1], [[0.9, 0.1], [0.6, 0.4]])
         >>> report.recall
         array([1., 0.])
     """
-    scores = _probabilities(probabilities)
-    n_samples, n_classes = scores.shape
-    truth = sparse_labels(y_true, n_classes)
-    if truth.size != n_samples:
+    scores = _checks.probabilities("probabilities", probabilities, tolerance=1e-3)
+    m, n = scores.shape
+    truth = sparse_labels(y_true, n)
+    if truth.size != m:
         raise ValueError(
-            "y_true and probabilities must hold the same number of samples. "
-            f"Received: {truth.size} labels, {n_samples} rows of probabilities."
+            "`y_true` and `probabilities` must have the same number of samples. "
+            f"Received: {truth.size} labels, {m} rows of probabilities."
         )
+    # A minority class may have no test samples, so each class counts as one that has.
+    named = () if minority is None else minority
+    minority = _checks.class_ids("minority", named, np.ones(n, np.int64))
     precision, recall, f1, support = precision_recall_fscore_support(
-        truth, scores.argmax(axis=1), labels=range(n_classes), zero_division=0
+        truth, scores.argmax(axis=1), labels=range(n), zero_division=0
     )
     absent = support == 0
     recall[absent] = f1[absent] = np.nan
-    auprc = np.full(n_classes, np.nan)
-    for c in np.flatnonzero(support):
-        auprc[c] = average_precision_score(truth == c, scores[:, c])
+    auprc = np.full(n, np.nan)
+    for j in np.flatnonzero(support):
+        auprc[j] = average_precision_score(truth == j, scores[:, j])
     return ClasswiseReport(
         precision=precision,
         recall=recall,
         f1=f1,
         auprc=auprc,
         support=support.astype(np.int64),
-        minority=_minority(minority, n_classes),
+        minority=minority,
     )
 
 
 def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
-    """Sets methods side by side, in the layout of Table 6 of the paper.
+    """Format reports side by side, in the layout of Table 6 of the paper.
 
     Args:
         reports: A report for each method, by the name of the method; all of them
-            made with minority classes.
+            with minority classes.
 
     Returns:
         A plain-text table with one row per method: balanced accuracy, then average
@@ -219,7 +222,9 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
         CNN        0.750     0.500  1.000  0.667  1.000     1.000  0.500  0.667  1.000
     """
     if not reports:
-        raise ValueError("reports must hold at least one report. Received: reports={}.")
+        raise ValueError(
+            f"`reports` must hold at least one report. Received: reports={reports!r}."
+        )
     measures = ["P", "R", "F1", "AUPRC"]
     rows = [
         ["", "balanced", "minority", "", "", "", "majority", "", "", ""],
@@ -228,7 +233,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
     for method, report in reports.items():
         if not report.minority:
             raise ValueError(
-                "each report must be made with `minority`. "
+                "`reports` must be made with `minority`, each of them. "
                 f"Received: the report of {method!r}, which has no minority classes."
             )
         values = [
@@ -240,60 +245,12 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
     return _aligned(rows)
 
 
-def _probabilities(probabilities: ArrayLike) -> NDArray[np.float64]:
-    values: NDArray[Any] = np.asarray(probabilities)
-    if (
-        values.dtype.kind not in "fiu"
-        or values.ndim != 2
-        or values.shape[0] == 0
-        or values.shape[1] < 2
-    ):
-        raise ValueError(
-            "probabilities must be an array of the shape (n, C), n > 0 samples and "
-            "C > 1 classes; of a DOSModel take "
-            '`model.predict(x)["probabilities"]`. '
-            f"Received: shape={values.shape}, dtype={values.dtype}."
-        )
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            "probabilities must be finite; NaN tells of a training that diverged. "
-            f"Received: {np.count_nonzero(~np.isfinite(values))} values that are not."
-        )
-    sums = values.sum(axis=1)
-    farthest = sums[np.abs(sums - 1).argmax()]
-    if abs(farthest - 1) > 1e-3 or values.min() < 0:
-        raise ValueError(
-            "probabilities must be non-negative and each row must sum to one; apply "
-            "a softmax to logits. "
-            f"Received: a row that sums to {farthest}, smallest value {values.min()}."
-        )
-    return values
-
-
-def _minority(minority: Sequence[int] | None, n_classes: int) -> tuple[int, ...]:
-    if minority is None or np.size(minority) == 0:
-        return ()
-    classes = np.unique(minority)
-    if (
-        np.ndim(minority) != 1
-        or classes.dtype.kind not in "iu"
-        or not np.isin(classes, np.arange(n_classes)).all()
-        or classes.size == n_classes
-    ):
-        raise ValueError(
-            f"minority must be indices of some, but not all, of the {n_classes} "
-            f"classes. Received: minority={minority!r}."
-        )
-    return tuple(classes.tolist())
-
-
 def _three_digits(values: list[float]) -> list[str]:
     return [f"{value:.3f}" for value in values]
 
 
 def _aligned(rows: list[list[str]]) -> str:
-    """Joins cells to lines: the first column to the left, the others to the right."""
+    """Join cells to lines, the first column flush left and the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

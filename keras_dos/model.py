@@ -1,6 +1,8 @@
 """The model: a Keras classifier that shows its embedding."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -178,33 +180,34 @@ class DOSModel(keras.Model):
             ValueError: If the data, the labels or the arguments cannot work.
             TypeError: If the data are of a kind that cannot be read in one pass.
         """
-        arguments = {
-            k: v for k, v in locals().items() if k not in ("self", "__class__")
-        }
+        arguments = locals()
+        del arguments["self"], arguments["__class__"]
         overloading, others = _split_callbacks(callbacks)
         # Keras' own error says best what an uncompiled model lacks.
         if overloading is None or not self.compiled:
             return super().fit(**arguments)
         check_training(self, steps_per_epoch)
-        rows = x, y, sample_weight
-        if validation_split and validation_data is None:
-            rows, validation_data = split_validation(rows, validation_split)
+        rows, arguments["validation_data"] = split_validation(
+            (x, y, sample_weight), validation_split, validation_data
+        )
         source = as_source(*rows, batch_size, n_classes=self.head.output_shape[-1])
-        self.rounds = begin_rounds(self, overloading.settings, source, epochs, shuffle)
-        arguments |= dict.fromkeys(("y", "sample_weight", "batch_size"))
-        arguments |= {
-            "x": self.rounds.dataset(),
-            # First, so that what it adds to the logs reaches the other callbacks.
-            "callbacks": [overloading, *others],
-            "validation_split": 0.0,
-            "validation_data": validation_data,
-            "validation_batch_size": validation_batch_size or batch_size,
-            "shuffle": False,  # The rounds order the quadruplets.
-        }
-        # A step traced in an earlier fit belongs to earlier rounds, or to none.
-        self.train_function = None
+        rounds = begin_rounds(self, overloading.settings, source, epochs, shuffle)
+        for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
+            del arguments[name]
+        # First, so that what it adds to the logs reaches the other callbacks.
+        arguments["callbacks"] = [overloading, *others]
+        arguments["validation_batch_size"] = validation_batch_size or batch_size
+        arguments["shuffle"] = False  # The rounds order the quadruplets.
+        with self._trained_by(rounds):
+            return super().fit(rounds.dataset(), **arguments)
+
+    @contextlib.contextmanager
+    def _trained_by(self, rounds: Rounds) -> Iterator[None]:
+        """Take steps on the quadruplets of rounds, for the time of a `fit`."""
+        # A step traced in another fit belongs to other rounds, or to none.
+        self.rounds, self.train_function = rounds, None
         try:
-            return super().fit(**arguments)
+            yield
         finally:
             self.rounds = self.train_function = None
 

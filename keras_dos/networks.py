@@ -8,37 +8,39 @@ References:
         applied to document recognition. Proceedings of the IEEE 86(11), 1998.
 """
 
-import operator
-from typing import Any
+from collections.abc import Sequence
 
 from keras import Input, layers
 
+from keras_dos import _checks
 from keras_dos.model import DOSModel
 
 _MIN_SIDE = 16  # 16 -> conv 12 -> pool 6 -> conv 2 -> pool 1.
 
 
 def c6_c16_f400_f120(input_shape: tuple[int, int, int], n_classes: int) -> DOSModel:
-    """Builds the network of the paper for MNIST, MNIST-back-rotation and SVHN.
+    """Build the network of the paper for MNIST, MNIST-back-rotation and SVHN.
 
     Two convolutions of 6 and 16 filters, two fully-connected layers of 400 and 120
     units, ReLU after each, and a softmax (Section 4.1 and Table 4 of [1]). The second
     fully-connected layer is the embedding f(x), the softmax layer the classifier g.
-    On kernels and pooling the paper is silent: 5x5 without padding and 2x2
+    The paper does not specify kernels and pooling: 5x5 without padding and 2x2
     max-pooling after each convolution follow LeNet [2].
 
     Args:
-        input_shape: Height, width and channels of an image, at least 16 x 16.
-        n_classes: Number of classes, at least 2.
+        input_shape: Height, width and channels of an image, at least (16, 16, 1).
+        n_classes: Number of classes n, at least 2.
 
     Returns:
         An uncompiled model. Its inputs are images with values 0 to 255, shape
-        `(batch, *input_shape)`, of any real dtype; the network divides them by 255
-        itself. Its outputs are a dict: `"embedding"`, shape `(batch, 120)`, and
-        `"probabilities"`, shape `(batch, n_classes)`, float32.
+        `(m, height, width, channels)`, of any real dtype; the network divides them
+        by 255 itself. Its outputs are a dict: `"embedding"`, shape `(m, 120)`, and
+        `"probabilities"`, shape `(m, n)`, float32.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        TypeError: If `input_shape` is not a tuple of integers, or `n_classes` is not
+            an integer.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> model = c6_c16_f400_f120((28, 28, 1), n_classes=10)
@@ -49,21 +51,23 @@ def c6_c16_f400_f120(input_shape: tuple[int, int, int], n_classes: int) -> DOSMo
 
 
 def c20_c50_f500_f120(input_shape: tuple[int, int, int], n_classes: int) -> DOSModel:
-    """Builds the network of the paper for CIFAR-10 and STL-10.
+    """Build the network of the paper for CIFAR-10 and STL-10.
 
     Like `c6_c16_f400_f120`, with convolutions of 20 and 50 filters and
     fully-connected layers of 500 and 120 units (Section 4.1 and Table 4 of [1]).
     Kernels (5x5, no padding) and pooling (2x2) follow LeNet [2] here, too.
 
     Args:
-        input_shape: Height, width and channels of an image, at least 16 x 16.
-        n_classes: Number of classes, at least 2.
+        input_shape: Height, width and channels of an image, at least (16, 16, 1).
+        n_classes: Number of classes n, at least 2.
 
     Returns:
         An uncompiled model with the inputs and outputs of `c6_c16_f400_f120`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        TypeError: If `input_shape` is not a tuple of integers, or `n_classes` is not
+            an integer.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> c20_c50_f500_f120((32, 32, 3), n_classes=10).count_params()
@@ -78,7 +82,8 @@ def _build(
     filters: tuple[int, int],
     units: tuple[int, int],
 ) -> DOSModel:
-    _check(input_shape, n_classes)
+    input_shape = _image_shape(input_shape)
+    n_classes = _checks.integer("n_classes", n_classes, minimum=2)
     inputs = Input(input_shape, name="images")
     x = layers.Rescaling(1 / 255)(inputs)
     for n_filters in filters:
@@ -94,27 +99,17 @@ def _build(
     return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
 
 
-def _check(input_shape: Any, n_classes: Any) -> None:
-    if (
-        not isinstance(input_shape, tuple | list)
-        or len(input_shape) != 3
-        or not all(map(_is_integer, input_shape))
-        or min(input_shape[:2]) < _MIN_SIDE
-        or input_shape[2] < 1
-    ):
-        raise ValueError(
-            "input_shape must be three integers, (height, width, channels), with "
-            f"height and width at least {_MIN_SIDE}. Received: {input_shape=}."
+def _image_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
+    is_sequence = isinstance(input_shape, tuple | list)
+    if not is_sequence or len(input_shape) != 3:
+        error = ValueError if is_sequence else TypeError
+        raise error(
+            "`input_shape` must be three integers, (height, width, channels). "
+            f"Received: input_shape={input_shape!r}."
         )
-    if not _is_integer(n_classes) or n_classes < 2:
-        raise ValueError(
-            f"n_classes must be an integer, at least 2. Received: {n_classes=}."
-        )
-
-
-def _is_integer(value: Any) -> bool:
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return not isinstance(value, bool)
+    minima = (_MIN_SIDE, _MIN_SIDE, 1)
+    height, width, channels = (
+        _checks.integer(f"input_shape[{i}]", value, minimum)
+        for i, (value, minimum) in enumerate(zip(input_shape, minima, strict=True))
+    )
+    return height, width, channels

@@ -104,15 +104,39 @@ def test_embedding_layer_can_be_found_by_name():
 
 @pytest.mark.parametrize("build", [build for build, _ in NETWORKS])
 @pytest.mark.parametrize(
-    "shape",
-    [(28, 28), (15, 28, 1), (28, 15, 1), (28, 28, 0), (28, None, 1), (28, 28.0, 1), 28],
+    ("shape", "error", "message"),
+    [
+        (
+            (28, 28),
+            ValueError,
+            r"`input_shape` must be three.*: input_shape=\(28",
+        ),
+        ((15, 28, 1), ValueError, r"at least 16\. Received: input_shape\[0\]=15\."),
+        ((28, 15, 1), ValueError, r"at least 16\. Received: input_shape\[1\]=15\."),
+        ((28, 28, 0), ValueError, r"at least 1\. Received: input_shape\[2\]=0\."),
+        ((28, None, 1), TypeError, r"integer\. Received: input_shape\[1\]=None\."),
+        ((28, 28.0, 1), TypeError, r"integer\. Received: input_shape\[1\]=28\.0\."),
+        (28, TypeError, r"`input_shape` must be three integers.*: input_shape=28\."),
+        (None, TypeError, "`input_shape` must be three integers"),
+    ],
 )
-def test_wrong_input_shape_raises(build, shape):
-    with pytest.raises(ValueError, match=r"input_shape must be three integers.*at lea"):
+def test_wrong_input_shape_raises(build, shape, error, message):
+    with pytest.raises(error, match=message):
         build(shape, 10)
 
 
 @pytest.mark.parametrize("n_classes", [1, 0, -1, 2.0, None, True])
 def test_wrong_number_of_classes_raises(n_classes):
-    with pytest.raises(ValueError, match=rf"Received: n_classes={n_classes}\."):
+    error = ValueError if type(n_classes) is int else TypeError
+    with pytest.raises(error, match=rf"Received: n_classes={n_classes}\."):
         c6_c16_f400_f120((28, 28, 1), n_classes)
+
+
+def test_integers_of_numpy_are_integers(tmp_path):
+    shape = [np.int64(16), np.int32(17), np.uint8(1)]
+    model = c6_c16_f400_f120(shape, n_classes=np.int64(3))
+    assert model.input_shape == (None, 16, 17, 1)
+    assert model.output["probabilities"].shape == (None, 3)
+    model.save(tmp_path / "model.keras")  # Its config is JSON.
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.count_params() == model.count_params()

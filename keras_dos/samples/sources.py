@@ -51,15 +51,20 @@ def as_source(
     return x
 
 
-def split_validation(rows: Any, validation_split: float) -> tuple[Any, Any]:
+def split_validation(
+    rows: tuple[Any, Any, Any], validation_split: float, validation_data: Any = None
+) -> tuple[tuple[Any, Any, Any], Any]:
     """Split (x, y, sample_weight) into training and validation, as Keras does.
 
     Args:
         rows: x, y and sample_weight (or None), with the samples on the first axis.
-        validation_split: The fraction, in (0, 1), taken from the end for validation.
+        validation_split: The fraction, in (0, 1), taken from the end for validation; 0
+            for no split.
+        validation_data: Validation data that are given, which go first. Defaults to
+            None.
 
     Returns:
-        The arrays for training and those for validation.
+        The rows for training and the validation data.
 
     Raises:
         TypeError: If these are no arrays.
@@ -69,6 +74,8 @@ def split_validation(rows: Any, validation_split: float) -> tuple[Any, Any]:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
         (array([3]), array([1]), None)
     """
+    if not validation_split or validation_data is not None:
+        return rows, validation_data
     x, *others = rows
     if isinstance(x, tf.data.Dataset | SampleSource):
         raise ValueError(

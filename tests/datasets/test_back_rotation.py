@@ -1,11 +1,12 @@
-"""Tests of keras_dos.back_rotation."""
+"""Tests of keras_dos.datasets.back_rotation."""
 
+import re
 import time
 
 import numpy as np
 import pytest
 
-from keras_dos.back_rotation import mnist_back_rotation
+from keras_dos.datasets import mnist_back_rotation
 
 CENTER = 13.5
 
@@ -155,29 +156,35 @@ def test_flat_photographs_raise():
         mnist_back_rotation(blobs(1), backgrounds=[])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_arrays_of_another_dtype_raise(dtype):
+    with pytest.raises(TypeError, match=f"`images` must be uint8.*dtype={dtype}"):
+        mnist_back_rotation(blobs(2).astype(dtype))
+    backgrounds = [noise(0, 256), noise(0, 256).astype(dtype)]
+    with pytest.raises(TypeError, match=f"`backgrounds` must be uint8.*dtype={dtype}"):
+        mnist_back_rotation(blobs(2), backgrounds=backgrounds)
+
+
 @pytest.mark.parametrize(
-    "images",
-    [
-        blobs(2).astype("float32"),
-        blobs(2).astype("int64"),
-        blobs(2)[0],
-        np.zeros((2, 28, 28, 3), dtype=np.uint8),
-    ],
+    "images", [blobs(2)[0], np.zeros((2, 28, 28, 3), dtype=np.uint8)]
 )
 def test_wrong_images_raise(images):
-    with pytest.raises(ValueError, match=r"images must be uint8.*Received: shape="):
+    shape = re.escape(str(images.shape))
+    message = rf"`images` must have shape \(m, h, w\).*Received: shape={shape}"
+    with pytest.raises(ValueError, match=message):
         mnist_back_rotation(images)
 
 
 def test_no_images_raise():
     with pytest.raises(ValueError, match=r"at least one.*Received: shape=\(0, 28, 28"):
         mnist_back_rotation(blobs(0))
+    with pytest.raises(ValueError, match=r"one pixel.*Received: shape=\(2, 0, 28"):
+        mnist_back_rotation(blobs(2)[:, :0])
 
 
 @pytest.mark.parametrize(
     "background",
     [
-        noise(0, 256).astype("float32"),
         noise(0, 256, (27, 60)),
         noise(0, 256, (60, 27)),
         noise(0, 256, (60, 60, 4)),
@@ -185,8 +192,17 @@ def test_no_images_raise():
     ],
 )
 def test_wrong_backgrounds_raise(background):
-    with pytest.raises(ValueError, match=r"backgrounds must be uint8 photographs"):
+    with pytest.raises(ValueError, match="`backgrounds` must be photographs of shape"):
         mnist_back_rotation(blobs(2), backgrounds=[noise(0, 256), background])
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"),
+    [(-1, ValueError), (None, TypeError), (1.5, TypeError), (True, TypeError)],
+)
+def test_wrong_seeds_raise(seed, error):
+    with pytest.raises(error, match=rf"`seed` must .*Received: seed={seed}\."):
+        mnist_back_rotation(blobs(2), seed=seed)
 
 
 def test_many_images_take_seconds():

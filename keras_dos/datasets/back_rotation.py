@@ -1,8 +1,8 @@
-"""MNIST-back-rotation, made anew from MNIST and natural photographs.
+"""MNIST-back-rotation, re-created from MNIST and natural photographs.
 
-This is a re-creation, not the original file: the digits are rotated and set before
-photographs by the same recipe, but with other draws and other photographs. Figures
-taken on it must say so.
+This is not the original file: the digits are rotated and placed on photographs by the
+same recipe, but with other draws and other photographs. State this with any result
+measured on it.
 
 Reference:
     Larochelle, H., Erhan, D., Courville, A., Bergstra, J., Bengio, Y.: An empirical
@@ -17,6 +17,8 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dos import _checks
+
 MIN_PATCH_STD = 10.0
 """Least standard deviation, in gray levels (0 to 255), of a patch that is used."""
 
@@ -29,30 +31,32 @@ def mnist_back_rotation(
     backgrounds: Iterable[ArrayLike] | None = None,
     seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """Rotates digits and sets them before patches of natural photographs.
+    """Rotate digits and place them on patches of natural photographs.
 
-    Each image is rotated about its center by an angle of its own, uniform in
-    [0, 2 pi) (bilinear, zeros from outside), which gives d; then blended in white
-    over a random patch of a photograph in gray: `out = d + (1 - d / 255) * patch`.
-    The photograph is drawn uniformly, then one of its patches uniformly among those
-    whose gray levels have a standard deviation of at least 10 (of 255): patches of
-    low variance are skipped, as in the original. This is a re-creation of the data
-    of Larochelle et al. (2007), not the original file.
+    Each image is rotated about its center by its own angle, uniform in [0, 2 pi)
+    (bilinear, zeros from outside), which gives z; then blended in white over a random
+    patch of a photograph in gray: `out = z + (1 - z / 255) * patch`. The photograph
+    is drawn uniformly, then one of its patches uniformly among those whose gray
+    levels have a standard deviation of at least 10 (of 255): patches of low variance
+    are skipped, as in the original. This is a re-creation of the data of Larochelle
+    et al. (2007), not the original file.
 
     Args:
-        images: Digits, white on black, shape `(n, h, w)` or `(n, h, w, 1)`, uint8.
-        backgrounds: Photographs, each of the shape `(H, W)` (gray) or `(H, W, 3)`
-            (RGB), uint8, at least as large as the images. None (default): the two
-            that come with scikit-learn.
-        seed: Non-negative seed of all draws. The same arguments and seed give the
-            same bytes. Take another seed for the test images.
+        images: Digits, white on black, shape `(m, h, w)` or `(m, h, w, 1)`, uint8.
+        backgrounds: Photographs, each of shape `(H, W)` (gray) or `(H, W, 3)` (RGB),
+            uint8, at least as large as the images. Defaults to None: the two that
+            come with scikit-learn.
+        seed: Non-negative seed of all draws; default 0. The same arguments and seed
+            give the same bytes. Use another seed for the test images.
 
     Returns:
-        The images made, shape `(n, h, w, 1)`, uint8.
+        The new images, shape `(m, h, w, 1)`, uint8.
 
     Raises:
-        ValueError: If an array has another shape or dtype, or if all patches of the
-            photographs have a low variance.
+        TypeError: If an array is not uint8, or the seed is not an integer.
+        ValueError: If an array has another shape, if there are no images, if all
+            patches of the photographs have a low variance, or if the seed is
+            negative.
 
     Example:
         >>> digits = np.zeros((2, 28, 28), dtype="uint8")
@@ -61,9 +65,9 @@ def mnist_back_rotation(
         >>> made.shape, made.dtype
         ((2, 28, 28, 1), dtype('uint8'))
     """
-    digits = _checked_images(images)
+    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    digits = _as_digits(images)
     photographs = _sklearn_photographs() if backgrounds is None else backgrounds
-    rng = np.random.default_rng(seed)
     angles = rng.uniform(0, 2 * np.pi, size=len(digits))
     patches = _draw_patches(photographs, len(digits), digits.shape[1:3], rng)
     made = np.empty_like(digits)
@@ -75,19 +79,23 @@ def mnist_back_rotation(
     return made
 
 
-def _checked_images(images: ArrayLike) -> NDArray[np.uint8]:
-    digits = np.asarray(images)
-    if digits.ndim == 3:
-        digits = digits[..., np.newaxis]
-    if digits.dtype != np.uint8 or digits.ndim != 4 or digits.shape[3] != 1:
-        raise ValueError(
-            "images must be uint8 (0 to 255) of the shape (n, h, w) or (n, h, w, 1). "
-            f"Received: shape={np.shape(images)}, dtype={digits.dtype}."
+def _as_uint8(name: str, values: ArrayLike) -> NDArray[np.uint8]:
+    array = np.asarray(values)
+    if array.dtype != np.uint8:
+        raise TypeError(
+            f"`{name}` must be uint8, with gray levels of 0 to 255. "
+            f"Received: dtype={array.dtype}."
         )
-    if digits.size == 0:
+    return array
+
+
+def _as_digits(images: ArrayLike) -> NDArray[np.uint8]:
+    given = _as_uint8("images", images)
+    digits = given[..., np.newaxis] if given.ndim == 3 else given
+    if digits.ndim != 4 or digits.shape[3] != 1 or digits.size == 0:
         raise ValueError(
-            "images must hold at least one image of at least one pixel. "
-            f"Received: shape={np.shape(images)}."
+            "`images` must have shape (m, h, w) or (m, h, w, 1), at least one image "
+            f"of at least one pixel. Received: shape={given.shape}."
         )
     return digits
 
@@ -100,11 +108,11 @@ def _sklearn_photographs() -> list[NDArray[np.uint8]]:
 
 
 def _rotate(images: NDArray[np.uint8], angles: NDArray[Any]) -> NDArray[np.float32]:
-    """Rotates images `(n, h, w, 1)` about their centers by `angles` (n,), radians."""
+    """Rotate images `(m, h, w, 1)` about their centers by `angles` `(m,)`, radians."""
     center_y, center_x = (np.array(images.shape[1:3]) - 1) / 2
     cos, sin = np.cos(angles), np.sin(angles)
     zero = np.zeros_like(angles)
-    # The transform takes an output point (x, y) to the input point to read.
+    # The transform maps an output point (x, y) to the input point to read.
     transforms = np.stack(
         [
             *(cos, -sin, center_x - cos * center_x + sin * center_y),
@@ -113,7 +121,7 @@ def _rotate(images: NDArray[np.uint8], angles: NDArray[Any]) -> NDArray[np.float
         ],
         axis=1,
     )
-    # On the CPU also where there is a GPU, which would round differently.
+    # On the CPU even if there is a GPU, which would round differently.
     with keras.device("cpu"):
         rotated = keras.ops.image.affine_transform(
             images.astype(np.float32),
@@ -133,7 +141,7 @@ def _draw_patches(
     size: tuple[int, ...],
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Draws gray patches `(n_patches, h, w, 1)` that do not have a low variance."""
+    """Draw gray patches `(n_patches, h, w, 1)` that do not have a low variance."""
     grays = [_gray(photograph, size) for photograph in photographs]
     textured = [
         (gray, corners)
@@ -142,7 +150,7 @@ def _draw_patches(
     ]
     if not textured:
         raise ValueError(
-            "backgrounds must hold at least one photograph with a patch of the "
+            "`backgrounds` must hold at least one photograph with a patch of the "
             f"images' size {size} whose standard deviation is at least "
             f"{MIN_PATCH_STD}. Received: {len(grays)} photographs without one."
         )
@@ -157,17 +165,15 @@ def _draw_patches(
 
 
 def _gray(photograph: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float32]:
-    pixels = np.asarray(photograph)
+    pixels: NDArray[Any] = _as_uint8("backgrounds", photograph)
     if (
-        pixels.dtype != np.uint8
-        or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
+        not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
         or pixels.shape[0] < size[0]
         or pixels.shape[1] < size[1]
     ):
         raise ValueError(
-            "backgrounds must be uint8 photographs of the shape (H, W) or (H, W, 3), "
-            f"at least as large as the images, {size}. "
-            f"Received: shape={pixels.shape}, dtype={pixels.dtype}."
+            "`backgrounds` must be photographs of shape (H, W) or (H, W, 3), at least "
+            f"as large as the images, {size}. Received: shape={pixels.shape}."
         )
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
@@ -177,7 +183,7 @@ def _gray(photograph: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _patch_std(gray: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float64]:
-    """Standard deviation of the patch at each corner, `(H - h + 1, W - w + 1)`."""
+    """Return the patches' standard deviations by corner, `(H - h + 1, W - w + 1)`."""
     mean = _patch_mean(gray.astype(np.float64), size)
     mean_of_squares = _patch_mean(gray.astype(np.float64) ** 2, size)
     std: NDArray[np.float64] = np.sqrt(np.maximum(mean_of_squares - mean**2, 0))
@@ -187,7 +193,7 @@ def _patch_std(gray: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.f
 def _patch_mean(
     values: NDArray[np.float64], size: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Means over all patches from running sums: no copy per patch is made."""
+    """Return the means of all patches, from running sums instead of copies."""
     height, width = size
     sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     means: NDArray[np.float64] = (
