@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib import metadata
 from pathlib import Path
 
 import keras
@@ -18,7 +19,6 @@ from servable import NAMES
 from tensorflow_serving.apis import prediction_log_pb2
 from toy import network
 
-import keras_dos
 from keras_dos import DOSModel, export_servable
 from keras_dos.serving.versions import write_version
 from keras_dos.serving.warmup import WARMUP_FILE
@@ -171,17 +171,19 @@ def of_input(shape, *layers):
         ({"class_counts": [5, 5]}, r"`class_counts` must be 3 .*=\[5, 5\]"),
         ({"class_counts": [5, 5, -1]}, "`class_counts` must be 3 integers"),
         ({"class_counts": [0.2, 0.3, 0.5]}, "`class_counts` must be 3 integers"),
+        ({"class_counts": [[5, 5, 5]]}, "`class_counts` must be 3 integers"),
+        ({"class_counts": 5}, "`class_counts` must be 3 .*=5"),
         ({"deployment_prior": [1, 1]}, "`deployment_prior` must be 3 positive"),
         ({"deployment_prior": [1, 0, 1]}, "`deployment_prior` must be 3 positive"),
         ({"deployment_prior": [1e-200, 1, 1e200]}, "`deployment_prior` must be 3"),
-        ({"deployment_prior": "even"}, "Received: deployment_prior=even"),
+        ({"deployment_prior": "even"}, "Received: deployment_prior='even'"),
         ({"training_prior": [1, np.nan, 1]}, "`training_prior` must be 3 positive"),
         ({"metrics": {"f1": float("nan")}}, "`metrics` must map"),
         ({"metrics": {"f1": object()}}, "`metrics` must map"),
         ({"metrics": [0.5]}, "`metrics` must map"),
         ({"warmup_inputs": np.zeros((2, 5))}, r'"inputs", shape \(None, 6\).*\(2, 5\)'),
         ({"warmup_inputs": np.zeros((0, 6))}, "at least one"),
-        ({"warmup_inputs": {"x": np.zeros((1, 6))}}, "structure of the .* a dict"),
+        ({"warmup_inputs": {"x": np.zeros((1, 6))}}, "structure .*<inputs>.* a dict"),
         ({"warmup_inputs": np.full((1, 6), np.nan)}, "finite values of the input"),
         ({"warmup_inputs": np.full((1, 6), 1j)}, "float32.*complex128"),
         ({"warmup_inputs": np.full((1, 6), "a")}, "finite values of the input"),
@@ -219,7 +221,10 @@ def two_inputs(*names):
     [
         (lambda: Subclassed(), "a functional Keras model"),
         (lambda: "model.keras", "of type str"),
-        (lambda: of_input((4,), keras.layers.Dense(3)), "sum to one.*sum to"),
+        (
+            lambda: of_input((4,), keras.layers.Dense(3)),
+            r"`model\(a random input\)` must .* sum to one: .* softmax",
+        ),
         (lambda: of_input((4,), keras.layers.Dense(1, "sigmoid")), "n at least 2"),
         (lambda: of_input((4, 4), keras.layers.Dense(3, "softmax")), "n at least 2"),
         (
@@ -253,7 +258,7 @@ def test_a_path_that_is_no_local_folder_is_refused(path, tmp_path, monkeypatch):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "model").touch()
-    with pytest.raises(ValueError, match="not a file"):
+    with pytest.raises(ValueError, match="must not be a file"):
         export_servable(network(), tmp_path / "model")
 
 
@@ -261,6 +266,13 @@ def test_numbers_that_no_server_reads_are_no_versions(tmp_path):
     for name in ("99999999999999999999", "²", "٣"):
         (tmp_path / name).mkdir()
     assert export_servable(network(), tmp_path).name == "1"
+
+
+@pytest.mark.parametrize("name", ["+8", " 8", "08"])
+def test_numbers_that_a_server_reads_in_other_notations_are_versions(name, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / "1_000").mkdir()
+    assert export_servable(network(), tmp_path).name == "9"
 
 
 @pytest.mark.parametrize(("side", "held"), [(4, 32), (500, 2)])
@@ -283,7 +295,7 @@ def test_warm_up_requests_stay_small(side, held, tmp_path):
     assert counts == [held, held]
 
 
-def test_a_prior_is_not_guessed_a(tmp_path):
+def test_a_prior_is_not_guessed(tmp_path):
     model = of_input((4,), keras.layers.Dense(3, "softmax"))
     with pytest.raises(ValueError, match="`training_prior` must be given"):
         export_servable(model, tmp_path, deployment_prior=[1, 2, 3])
@@ -331,7 +343,7 @@ def test_the_card_says_what_the_version_is(served):
     assert card["probabilities_prior"] is None
     assert card["metrics"] == {"balanced accuracy": 0.75}
     assert card["parameters"] == served.model.count_params()
-    assert card["versions"]["keras_dos"] == keras_dos.__version__
+    assert card["versions"]["keras_dos"] == metadata.version("keras-dos")
     assert card["versions"]["tensorflow"] == tf.__version__
     assert list(card["signatures"]) == ["serving_default", "embed", "images_bytes"]
     assert card["signatures"]["serving_default"]["inputs"] == {
