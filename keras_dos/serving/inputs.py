@@ -58,7 +58,7 @@ def read_inputs(model: keras.Model) -> ModelInputs:
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(
             "`model` must be a functional Keras model, or a sequential one that was "
-            "built: others do not say what they take. "
+            "built: of others it is not known what they take. "
             f"Received: model={model!r} of type {type(model).__name__}."
         )
     sequential = isinstance(model, keras.Sequential)

@@ -61,7 +61,7 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=base))
     try:
-        # mkdtemp lets in its owner alone; a server often runs as another user.
+        # mkdtemp admits its owner only, but a server often runs as another user.
         unfinished.chmod(stat.S_IMODE(base.stat().st_mode))
         write(unfinished)
         return _claim(unfinished, base)

@@ -1,4 +1,4 @@
-"""The choice of an engine, and engines that break their contract."""
+"""The choice of an engine, its sizes, and engines that break their contract."""
 
 import importlib.machinery
 import subprocess
@@ -193,3 +193,19 @@ def put(where, value):
 def test_bad_answers_name_the_engine(change, fault):
     with pytest.raises(RuntimeError, match=rf"Custom must .*Received: {fault}\.$"):
         self_neighbors(np.ones((5, 2)), 2, Custom(change))
+
+
+@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
+)
+def test_rejects_bad_sizes(make_engine, value, error):
+    with pytest.raises(
+        error, match=r"^`(block_size|brute_force_below)`.*Received: .*="
+    ):
+        make_engine(value)
+
+
+def test_scann_thresholds_must_be_in_order():
+    with pytest.raises(ValueError, match=r"`partition_above` must be at least 100.*99"):
+        ScannSearch(brute_force_below=100, partition_above=99)

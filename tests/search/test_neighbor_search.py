@@ -287,19 +287,3 @@ def test_accepts_the_largest_values(engine):
 def test_rejects_bad_k(k, error):
     with pytest.raises(error, match=rf"^`k` must be .*Received: k={k!r}\.$"):
         self_neighbors(normal(9, 3), k, ExactSearch())
-
-
-@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
-@pytest.mark.parametrize(
-    ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
-)
-def test_rejects_bad_sizes(make_engine, value, error):
-    with pytest.raises(
-        error, match=r"^`(block_size|brute_force_below)`.*Received: .*="
-    ):
-        make_engine(value)
-
-
-def test_scann_thresholds_must_be_in_order():
-    with pytest.raises(ValueError, match=r"`partition_above` must be at least 100.*99"):
-        ScannSearch(brute_force_below=100, partition_above=99)
