@@ -26,8 +26,10 @@ def read_metrics(metrics: Any) -> Any:
         {'f1': [0.5, 0.75]}
     """
     try:
-        plain = json.dumps(dict(metrics.items()), default=_plain, allow_nan=False)
-    except (AttributeError, TypeError, ValueError) as error:
+        if not isinstance(metrics, Mapping):
+            raise TypeError("no mapping")
+        plain = json.dumps(dict(metrics), default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
         raise ValueError(
             "`metrics` must map names to finite numbers, strings, or nested lists and "
             f"mappings of them. Received: metrics={metrics!r} ({error})."
