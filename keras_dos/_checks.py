@@ -230,6 +230,25 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     return counts
 
 
+def real_array(name: str, value: Any) -> NDArray[Any]:
+    """Return an array of real numbers, bfloat16 included; booleans are none.
+
+    Raises:
+        TypeError: If it is none.
+
+    Example:
+        >>> real_array("vectors", [[1, 2]]).shape
+        (1, 2)
+    """
+    array = np.asarray(value)
+    # NumPy knows bfloat16 only by the name that ml_dtypes gives it.
+    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"`{name}` must be an array of real numbers. Received: dtype {array.dtype}."
+        )
+    return array
+
+
 def probabilities(
     name: str, value: Any, tolerance: float = 0.01
 ) -> NDArray[np.float64]:
@@ -254,12 +273,7 @@ def probabilities(
             f"`{name}` must be one array: of the outputs of a DOSModel take "
             f'["probabilities"]. Received: a mapping of {list(value)}.'
         )
-    array = np.asarray(value)
-    # NumPy knows bfloat16 only by the name that ml_dtypes gives it.
-    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-        raise TypeError(
-            f"`{name}` must be an array of numbers. Received: dtype {array.dtype}."
-        )
+    array = real_array(name, value)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
         raise ValueError(
             f"`{name}` must have shape (m, n), a row per sample and a column per "
@@ -272,8 +286,8 @@ def probabilities(
     if wrong.any():
         raise ValueError(
             f"`{name}` must be class probabilities, not negative, in rows that sum to "
-            "one: end the network with a softmax; NaN means that the training "
-            f"diverged. Received: {wrong.sum()} of {len(p)} rows that are not, the "
-            f"first {p[wrong.argmax()]}."
+            "one: end the network with a softmax; NaN means that training diverged. "
+            f"Received: {wrong.sum()} of {len(p)} rows that are not, the first "
+            f"{p[wrong.argmax()]}."
         )
     return p

@@ -1,8 +1,9 @@
-"""An exported image network, and what its signatures have to answer."""
+"""An exported image network, what its signatures have to answer, and small helpers."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_dos import DOSModel
@@ -39,3 +40,13 @@ class Served:
             "classes": names[order],
             "scores": np.take_along_axis(p, order, axis=1),
         }
+
+
+def of_input(shape, *layers):
+    """A sequential model."""
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def children(folder):
+    """The names in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())

@@ -70,7 +70,7 @@ class StandIn:
     """Answers in this process what the real server would; a context manager.
 
     Args:
-        config_file: A models.config with one model; read anew at each request.
+        config_file: A models.config with one model; reread at each request.
     """
 
     def __init__(self, config_file):

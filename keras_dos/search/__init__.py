@@ -1,4 +1,7 @@
-"""Search for the in-class neighbors N(x) of equation (1)."""
+"""Search for the in-class neighbors N(x) of equation (1).
+
+`testing` has the tests that an engine of your own should pass; it needs NumPy alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 
-from keras_dos.search.base import NeighborSearch, self_neighbors
+from keras_dos import _checks
+from keras_dos.search import testing
+from keras_dos.search.base import NeighborSearch, is_engine, self_neighbors
 from keras_dos.search.exact import ExactSearch
 from keras_dos.search.scann import ScannSearch
 
@@ -17,6 +22,7 @@ __all__ = [
     "ScannSearch",
     "get_search",
     "self_neighbors",
+    "testing",
 ]
 
 
@@ -43,30 +49,19 @@ def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
         >>> type(get_search("exact")).__name__
         'ExactSearch'
     """
-    expected = (
-        '"auto", "scann", "exact" or an object with a method `search(vectors, k)`'
-    )
     if isinstance(identifier, str):
-        factories: dict[str, Callable[[], NeighborSearch]] = {
+        engines: dict[str, Callable[[], NeighborSearch]] = {
             "auto": _auto,
             "scann": ScannSearch,
             "exact": ExactSearch,
         }
-        if identifier not in factories:
-            raise ValueError(
-                f"`neighbor_search` must be {expected}. Correct the name. "
-                f"Received: {identifier!r}"
-            )
-        return factories[identifier]()
-    if isinstance(identifier, type):
+        _checks.choice("neighbor_search", identifier, engines)
+        return engines[identifier]()
+    if not is_engine(identifier):
         raise TypeError(
-            f"`neighbor_search` must be {expected}, not a class. Make an object of "
-            f"it first. Received: {identifier!r}"
-        )
-    if not callable(getattr(identifier, "search", None)):
-        raise TypeError(
-            f"`neighbor_search` must be {expected}. Leave it out for the default. "
-            f"Received: {identifier!r} of type {type(identifier).__name__}"
+            '`neighbor_search` must be "auto", "scann", "exact" or an object, not a '
+            "class, with a method `search(vectors, k)`. "
+            f"Received: neighbor_search={identifier!r}."
         )
     return identifier
 

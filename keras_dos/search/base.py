@@ -7,11 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos import _checks
+
 
 class NeighborSearch(Protocol):
     """What an engine must offer to find in-class neighbors.
 
     Any object with this one method will do; it need not inherit from anything.
+    `keras_dos.search.testing.check_search` tests one.
 
     Example:
         >>> import numpy as np
@@ -32,16 +35,21 @@ class NeighborSearch(Protocol):
         """Find, for every row of `vectors`, its nearest rows of `vectors`.
 
         Args:
-            vectors: C-contiguous float32 array of shape `(n, d)`, all finite, the
-                embeddings of one class. It must not be changed.
+            vectors: C-contiguous float32 array of shape `(m, d)`, all finite, the
+                embeddings of one class. It cannot be written to.
             k: Number of neighbors, at least 1.
 
         Returns:
-            Ids and squared Euclidean distances, each of shape `(n, min(k, n))`.
+            Ids and squared Euclidean distances, each of shape `(m, min(k, m))`.
             Distances ascend within a row and no id occurs twice in it; the row
             itself may be among its neighbors.
         """
         ...
+
+
+def is_engine(value: Any) -> bool:
+    """Return whether a value is an object with a method `search`; a class is not."""
+    return not isinstance(value, type) and callable(getattr(value, "search", None))
 
 
 def self_neighbors(
@@ -50,21 +58,22 @@ def self_neighbors(
     """Find the in-class neighbor set N(x), equation (1), of every row.
 
     Args:
-        vectors: Array of shape `(n, d)`, the embeddings of one class, of any real
+        vectors: Array of shape `(m, d)`, the embeddings of one class, of any real
             dtype (bfloat16 included); searched in float32.
         k: Number of neighbors, at least 1.
         search: The engine, see `keras_dos.search.get_search`.
 
     Returns:
         Ids (int64) and squared Euclidean distances (float32) of the
-        `min(k, n - 1)` nearest other rows, each of shape `(n, min(k, n - 1))`.
+        `min(k, m - 1)` nearest other rows, each of shape `(m, min(k, m - 1))`.
         Distances ascend within a row; a row's own id never occurs in it and no id
         occurs twice.
 
     Raises:
         TypeError: If `vectors` does not hold real numbers or `k` is no integer.
-        ValueError: If `vectors` has not two non-empty axes, holds NaN, infinity or
-            values whose squared distances overflow float32, or if `k` is below 1.
+        ValueError: If `vectors` does not have two non-empty axes, or holds NaN,
+            infinity or values whose squared distances overflow float32; if `k` is
+            below 1; or if the engine writes into the vectors.
         RuntimeError: If the engine's answer breaks the contract of
             `NeighborSearch`.
 
@@ -78,65 +87,48 @@ def self_neighbors(
         >>> squared_distances.tolist()
         [[1.0, 9.0], [1.0, 10.0], [9.0, 10.0]]
     """
-    checked_k = _checked_k(k)
-    checked_vectors = _checked_vectors(vectors)
-    n = len(checked_vectors)
+    k = _checks.integer("k", k, minimum=1)
+    points = _searchable(vectors)
+    m = len(points)
     # One more than asked for: the row itself is usually in the answer.
-    width = min(checked_k + 1, n)
-    ids, distances = _checked_answer(search, checked_vectors, width)
+    width = min(k + 1, m)
+    ids, distances = _answer(search, points, width)
     # Among duplicates a row may be missing from its own result, or stand in any
     # column, so it is recognized by id; where it is missing, the farthest goes.
-    dropped = ids == np.arange(n)[:, None]
+    dropped = ids == np.arange(m)[:, None]
     dropped[~dropped.any(axis=1), -1] = True
     kept = ~dropped
-    return ids[kept].reshape(n, width - 1), distances[kept].reshape(n, width - 1)
+    return ids[kept].reshape(m, width - 1), distances[kept].reshape(m, width - 1)
 
 
-def _checked_k(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise TypeError(
-            "`k`, the number of in-class neighbors, must be an integer. "
-            f"Pass for example k=5. Received: {k!r} of type {type(k).__name__}"
-        )
-    if k < 1:
-        raise ValueError(
-            "`k`, the number of in-class neighbors, must be at least 1. "
-            f"Pass for example k=5. Received: {k}"
-        )
-    return int(k)
-
-
-def _checked_vectors(vectors: Any) -> NDArray[np.float32]:
-    array = np.asarray(vectors)
-    # NumPy knows bfloat16 only by the name that ml_dtypes gives it.
-    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-        raise TypeError(
-            "`vectors` must be an array of real numbers, best of float32. "
-            f"Convert it first. Received: dtype {array.dtype}"
-        )
+def _searchable(vectors: Any) -> NDArray[np.float32]:
+    """Return what engines are given: finite float32 rows that they cannot change."""
+    array = _checks.real_array("vectors", vectors)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
-            "`vectors` must have shape (n, d) with at least one row and one column: "
-            "one embedding per row. Flatten each embedding to one axis and leave "
-            f"out empty classes. Received: shape {array.shape}"
+            "`vectors` must have shape (m, d), one embedding per row and at least one "
+            f"row and column. Received: shape {array.shape}."
         )
     with np.errstate(over="ignore"):  # What overflows is reported below.
         cast = np.ascontiguousarray(array, dtype=np.float32)
     # False for NaN and infinity too. A squared distance is at most four times the
     # larger squared norm, hence the quarter.
-    norms = np.einsum("nd,nd->n", cast, cast, dtype=np.float64)
+    norms = np.einsum("md,md->m", cast, cast, dtype=np.float64)
     bad = np.count_nonzero(~(norms <= np.finfo(np.float32).max / 4))
     if bad:
         raise ValueError(
-            "`vectors` must hold finite values whose squared distances fit float32. "
-            "Embeddings that do not usually come from training that diverged: lower "
-            "the learning rate or clip gradients. Received: "
-            f"{bad} of {len(cast)} rows with NaN, infinity or too large values"
+            "`vectors` must hold finite values whose squared distances fit float32: if "
+            "training diverged, lower the learning rate or clip gradients. "
+            f"Received: {bad} of {len(cast)} rows that do not."
         )
-    return cast
+    # The cast may be the caller's own array, or a table that later rounds read: an
+    # engine that wrote into it would change them without an error.
+    points = cast.view()
+    points.flags.writeable = False
+    return points
 
 
-def _checked_answer(
+def _answer(
     search: NeighborSearch, vectors: NDArray[np.float32], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     answer_ids, answer_distances = search.search(vectors, width)
@@ -144,22 +136,21 @@ def _checked_answer(
     fault = _fault(ids, distances, len(vectors), width)
     if fault:
         raise RuntimeError(
-            f"The neighbor search {type(search).__name__} must answer with ids and "
-            f"squared distances of shape {(len(vectors), width)}: ids of different "
-            "rows, finite distances that ascend. Mend its `search` method or pass "
-            f'neighbor_search="exact". Received: {fault}'
+            f"The neighbor search {type(search).__name__} must answer with ids of "
+            "different rows and finite, ascending squared distances, both of shape "
+            f"{(len(vectors), width)}. Received: {fault}."
         )
     return ids.astype(np.int64), distances.astype(np.float32)
 
 
-def _fault(ids: NDArray[Any], distances: NDArray[Any], n: int, width: int) -> str:
-    """Say what is wrong with an engine's answer; empty if nothing is."""
-    if ids.shape != (n, width) or distances.shape != (n, width):
+def _fault(ids: NDArray[Any], distances: NDArray[Any], m: int, width: int) -> str:
+    """Return what is wrong with an engine's answer; empty if nothing is."""
+    if ids.shape != (m, width) or distances.shape != (m, width):
         return f"ids of shape {ids.shape}, distances of shape {distances.shape}"
     if ids.dtype.kind not in "iu":
         return f"ids of dtype {ids.dtype}"
-    if ids.min() < 0 or ids.max() >= n:
-        return f"ids from {ids.min()} to {ids.max()} for {n} rows"
+    if ids.min() < 0 or ids.max() >= m:
+        return f"ids from {ids.min()} to {ids.max()} for {m} rows"
     if (np.diff(np.sort(ids, axis=1), axis=1) == 0).any():
         return "the same id twice in a row"
     if not np.isfinite(distances).all():

@@ -8,13 +8,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos import _checks
+
 # Candidates taken beyond k, so that rounding in the ranking by matrix product
 # cannot push out a neighbor that the exact distances would rank among the first k.
 SPARE = 8
 
 
 class ExactSearch:
-    """Searches in-class neighbors N(x), equation (1), by comparing all pairs.
+    """Search in-class neighbors N(x), equation (1), by comparing all pairs.
 
     Works on every platform and gives the same answer each time: rows at the same
     distance are ordered by id. Time grows with the square of the class size;
@@ -37,7 +39,7 @@ class ExactSearch:
     """
 
     def __init__(self, block_size: int = 1024) -> None:
-        self.block_size = checked_int("block_size", block_size, minimum=1)
+        self.block_size = _checks.integer("block_size", block_size, minimum=1)
 
     def search(
         self, vectors: NDArray[np.float32], k: int
@@ -45,11 +47,11 @@ class ExactSearch:
         """Find, for every row of `vectors`, its nearest rows of `vectors`.
 
         Args:
-            vectors: Float32 array of shape `(n, d)`, all finite.
+            vectors: Float32 array of shape `(m, d)`, all finite.
             k: Number of neighbors, at least 1.
 
         Returns:
-            Ids and squared Euclidean distances, each of shape `(n, min(k, n))`,
+            Ids and squared Euclidean distances, each of shape `(m, min(k, m))`,
             ascending, the row itself among them.
         """
         points = centered(vectors)
@@ -61,17 +63,17 @@ class ExactSearch:
         """Find the nearest rows of `points` for some of its rows only.
 
         Args:
-            points: Float64 array of shape `(n, d)`, from `centered`.
-            rows: Int64 array of shape `(m,)`, the rows to search for.
+            points: Float64 array of shape `(m, d)`, from `centered`.
+            rows: Int64 array of shape `(q,)`, the rows to search for.
             k: Number of neighbors, at least 1.
 
         Returns:
-            Ids and squared Euclidean distances, each of shape `(m, min(k, n))`.
+            Ids and squared Euclidean distances, each of shape `(q, min(k, m))`.
         """
         # With a query (2a, -1) and a key (b, |b|²) the product 2ab - |b|² ranks
         # like -|a - b|² and needs no second array of the size of the block. In
         # float64, because TensorFlow cuts float32 products to TF32 on newer GPUs.
-        norms = np.einsum("nd,nd->n", points, points)[:, None]
+        norms = np.einsum("md,md->m", points, points)[:, None]
         keys = tf.constant(np.hstack([points, norms]))
         parts = []
         for start in range(0, len(rows), self.block_size):
@@ -82,21 +84,6 @@ class ExactSearch:
             parts.append(rescored(points, block, nearest.indices.numpy(), k))
         ids, distances = zip(*parts, strict=True)
         return np.concatenate(ids), np.concatenate(distances)
-
-
-def checked_int(name: str, value: int, minimum: int) -> int:
-    """Return an integer argument of an engine, or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(
-            f"`{name}` must be an integer. Pass a number of rows. "
-            f"Received: {value!r} of type {type(value).__name__}"
-        )
-    if value < minimum:
-        raise ValueError(
-            f"`{name}` must be at least {minimum}. Raise it or leave out the "
-            f"argument. Received: {value}"
-        )
-    return int(value)
 
 
 def centered(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -114,16 +101,16 @@ def rescored(
     """Sort candidates by exact squared distance, ties by id, and keep `k`.
 
     Args:
-        points: Float64 array of shape `(n, d)`.
-        rows: Integer array of shape `(m,)`, rows of `points`.
-        candidates: Integer array of shape `(m, c)`, row ids of `points`.
+        points: Float64 array of shape `(m, d)`.
+        rows: Integer array of shape `(q,)`, rows of `points`.
+        candidates: Integer array of shape `(q, c)`, row ids of `points`.
         k: Number of neighbors to keep.
 
     Returns:
-        Ids and squared distances, each of shape `(m, min(k, c))`.
+        Ids and squared distances, each of shape `(q, min(k, c))`.
     """
     differences = points[candidates] - points[rows, None]
-    squared = np.einsum("mcd,mcd->mc", differences, differences).astype(np.float32)
+    squared = np.einsum("qcd,qcd->qc", differences, differences).astype(np.float32)
     order = np.lexsort((candidates, squared))[:, :k]
     ids = np.take_along_axis(candidates, order, axis=1).astype(np.int64)
     return ids, np.take_along_axis(squared, order, axis=1)

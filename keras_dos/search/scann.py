@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos import _checks
 from keras_dos.search.exact import (
     SPARE,
     ExactSearch,
     centered,
-    checked_int,
     rescored,
 )
 
@@ -21,13 +21,13 @@ _CODES = 16
 # is cheap; below the second, one dimension per block is needed for good recall.
 _MIN_HASHED_DIMENSIONS = 4
 _MIN_PAIRED_DIMENSIONS = 32
-# Share of a tree's leaves that each query visits.
+# Fraction of a tree's leaves that each query visits.
 _LEAVES_VISITED = 0.2
 _BLOCK_SIZE = 1024
 
 
 class ScannSearch:
-    """Searches in-class neighbors N(x), equation (1), with ScaNN.
+    """Search in-class neighbors N(x), equation (1), with ScaNN.
 
     The size of the class decides how, following ScaNN's own guidance: up to
     `brute_force_below` rows all pairs are compared, in float32, and the answer is the
@@ -60,10 +60,10 @@ class ScannSearch:
     def __init__(
         self, brute_force_below: int = 20_000, partition_above: int = 100_000
     ) -> None:
-        self.brute_force_below = checked_int(
+        self.brute_force_below = _checks.integer(
             "brute_force_below", brute_force_below, minimum=_CODES
         )
-        self.partition_above = checked_int(
+        self.partition_above = _checks.integer(
             "partition_above", partition_above, minimum=self.brute_force_below
         )
         self._scann = _import_scann()
@@ -74,11 +74,11 @@ class ScannSearch:
         """Find, for every row of `vectors`, its nearest rows of `vectors`.
 
         Args:
-            vectors: Float32 array of shape `(n, d)`, all finite.
+            vectors: Float32 array of shape `(m, d)`, all finite.
             k: Number of neighbors, at least 1.
 
         Returns:
-            Ids and squared Euclidean distances, each of shape `(n, min(k, n))`,
+            Ids and squared Euclidean distances, each of shape `(m, min(k, m))`,
             ascending, the row itself usually among them.
         """
         points = centered(vectors)
@@ -109,15 +109,15 @@ class ScannSearch:
         return ids.astype(np.int64), short
 
     def _configured(self, points: NDArray[np.float32], count: int) -> Any:
-        n, dimensions = points.shape
+        m, d = points.shape
         builder = self._scann.builder(points, count, "squared_l2")
-        if n <= self.brute_force_below or dimensions < _MIN_HASHED_DIMENSIONS:
+        if m <= self.brute_force_below or d < _MIN_HASHED_DIMENSIONS:
             return builder.score_brute_force()
-        if n > self.partition_above:
-            leaves = round(n**0.5)
+        if m > self.partition_above:
+            leaves = round(m**0.5)
             visited = max(1, round(leaves * _LEAVES_VISITED))
             builder = builder.tree(leaves, visited)
-        per_block = 1 if dimensions < _MIN_PAIRED_DIMENSIONS else 2
+        per_block = 1 if d < _MIN_PAIRED_DIMENSIONS else 2
         return builder.score_ah(per_block).reorder(max(100, 10 * count))
 
 
@@ -138,6 +138,6 @@ def _import_scann() -> Any:
 
 def _scaled(points: NDArray[np.float64]) -> NDArray[np.float32]:
     """Give rows a usual norm of √d: ScaNN trains badly on tiny values."""
-    norms = np.sqrt(np.einsum("nd,nd->n", points, points))
+    norms = np.sqrt(np.einsum("md,md->m", points, points))
     scale = float(np.median(norms)) / points.shape[1] ** 0.5
     return (points / (scale or 1.0)).astype(np.float32)

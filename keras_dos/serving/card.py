@@ -1,10 +1,10 @@
-"""The model card: what a person who runs the server wants to know of a version."""
+"""The model card: what a person who runs the server wants to know about a version."""
 
 import datetime
-import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ CARD_FILE = "model_card.json"
 
 
 def read_metrics(metrics: Any) -> Any:
-    """Return metrics in the types that JSON knows.
+    """Return metrics as JSON can hold them.
 
     Raises:
-        ValueError: If they are no mapping, or hold something that JSON has no word for.
+        ValueError: If they are not a mapping, or hold a value that JSON cannot.
 
     Example:
         >>> read_metrics({"f1": np.array([0.5, 0.75])})
@@ -27,12 +27,12 @@ def read_metrics(metrics: Any) -> Any:
     """
     try:
         if not isinstance(metrics, Mapping):
-            raise TypeError("not a mapping")
+            raise TypeError("no mapping")
         plain = json.dumps(dict(metrics), default=_plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            "`metrics` must map names to finite numbers, texts or nested lists and "
-            f"mappings of them. Received: metrics={metrics} ({error})."
+            "`metrics` must map names to finite numbers, strings, or nested lists and "
+            f"mappings of them. Received: metrics={metrics!r} ({error})."
         ) from error
     return json.loads(plain)
 
@@ -49,14 +49,17 @@ def write_card(
         version: The folder of the version.
         model: The model.
         signatures: Its signatures as concrete functions.
-        **facts: What the user said of it.
+        **facts: What else the card says, in types that JSON knows or NumPy's.
+
+    Raises:
+        OSError: If the card cannot be written.
     """
     card = {
         "model": model.name,
         "parameters": model.count_params(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
-            "keras_dos": importlib.metadata.version("keras-dos"),
+            "keras_dos": metadata.version("keras-dos"),
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
             "python": platform.python_version(),

@@ -6,8 +6,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def read_priors(
+    training: Any, deployment: Any, n_classes: int
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
+    """Return the prior that the served probabilities have, and how to get there.
+
+    Args:
+        training: `training_prior` as it was given, or None.
+        deployment: `deployment_prior` as it was given, or None.
+        n_classes: n.
+
+    Returns:
+        The prior, shape (n,), float64, or None if it is not known; and the log ratios
+        that adjust probabilities to it, shape (n,), float32, or None if they stay.
+
+    Raises:
+        ValueError: If one is no prior of n classes, or only the second is given.
+
+    Example:
+        >>> read_priors([30, 10], None, n_classes=2)
+        (array([0.75, 0.25]), None)
+    """
+    if training is not None:
+        training = read_prior("training_prior", training, n_classes)
+    if deployment is None:
+        return training, None
+    deployment = read_prior("deployment_prior", deployment, n_classes)
+    if training is None:
+        raise ValueError(
+            "`training_prior` must be given with `deployment_prior`: "
+            f"np.ones({n_classes}) if OverloadingCallback trained the model with its "
+            "defaults, else the class counts of the samples that it was trained on. "
+            "Received: training_prior=None."
+        )
+    return deployment, log_ratios(training, deployment)
+
+
 def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
-    """Return class shares that sum to one.
+    """Return class frequencies that sum to one.
 
     Args:
         name: The argument that the values came from, for errors.
@@ -29,16 +65,15 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         prior = np.empty(0)
     usable = prior.shape == (n_classes,) and np.isfinite(prior).all() and min(prior) > 0
-    # By the largest first: a sum may be infinite.
-    shares: NDArray[np.float64] = prior / prior.max() if usable else prior
-    if not usable or min(shares) < 1e-30:
+    # Relative to the largest: the sum of finite numbers may be infinite.
+    relative: NDArray[np.float64] = prior / prior.max() if usable else prior
+    if not usable or min(relative) < 1e-30:
         raise ValueError(
             f"`{name}` must be {n_classes} positive numbers, class counts or "
-            "frequencies in the order of the model's outputs. "
-            f"Received: {name}={values}."
+            f"frequencies in the order of the outputs. Received: {name}={values!r}."
         )
-    shares /= shares.sum()
-    return shares
+    relative /= relative.sum()
+    return relative
 
 
 def log_ratios(
@@ -46,7 +81,7 @@ def log_ratios(
 ) -> NDArray[np.float32]:
     """Return log(π'_j / π_j), shape (n,), float32.
 
-    By Bayes' rule p'(j|x) ∝ p(j|x) π'_j / π_j: logit adjustment after the training.
+    By Bayes' rule p'(j|x) ∝ p(j|x) π'_j / π_j: logit adjustment after training.
 
     Example:
         >>> np.exp(log_ratios(np.array([0.5, 0.5]), np.array([0.8, 0.2]))).round(3)

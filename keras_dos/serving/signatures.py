@@ -9,26 +9,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos.serving.inputs import ModelInputs
+from keras_dos.serving.outputs import call, named_outputs
 
 Tensors = dict[str, Any]
+Signature = tuple[Callable[..., Tensors], list[tf.TensorSpec]]
 
 # They are part of TensorFlow's Python package, not of a server.
 _PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
-
-
-def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Return the symbolic outputs by name; an only one is taken for probabilities.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-        >>> named_outputs(model)["probabilities"].shape
-        (None, 3)
-    """
-    sequential = isinstance(model, keras.Sequential)
-    outputs = model.outputs[0] if sequential else model.output
-    if isinstance(outputs, list | tuple) and len(outputs) == 1:
-        (outputs,) = outputs
-    return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
 
 
 def build_archive(
@@ -52,6 +39,15 @@ def build_archive(
 
     Raises:
         ValueError: If the graph needs more than a server has.
+
+    Example:
+        >>> from keras_dos.serving.inputs import read_inputs
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Softmax()])
+        >>> inputs = read_inputs(model)
+        >>> _, signatures = build_archive(model, inputs, ["no", "yes"], None)
+        >>> answer = signatures["serving_default"](inputs=tf.constant([[0.0, 1.0]]))
+        >>> answer["classes"].numpy().tolist()
+        [[b'yes', b'no']]
     """
     archive = keras.export.ExportArchive()
     # A model that is tracked itself is written with all its weights twice. Its lookup
@@ -59,50 +55,52 @@ def build_archive(
     holder = tf.Module()
     holder.model = model
     archive.track(holder)
-    functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {}
+    concrete = {}
+    signatures = _signatures(model, inputs, class_names, log_ratios)
+    for name, (function, specs) in signatures.items():
+        endpoint = archive.add_endpoint(name, function, specs)
+        concrete[name] = endpoint.get_concrete_function()
+        _check_operations(name, concrete[name].graph.as_graph_def())
+    return archive, concrete
 
-    def run(*tensors: Any) -> Tensors:
-        # A server does not check shapes, and some networks take any without an error.
-        pairs = zip(tensors, inputs.specs, strict=True)
-        tensors = tuple(tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs)
-        outputs = model(inputs.pack(tensors), training=False)
-        if not isinstance(outputs, dict):
-            (outputs,) = keras.tree.flatten(outputs)
-            outputs = {"probabilities": outputs}
-        return {
-            name: tf.cast(outputs[name], tf.float32)
-            for name in ("probabilities", "embedding")
-            if name in outputs
-        }
+
+def _signatures(
+    model: keras.Model,
+    inputs: ModelInputs,
+    class_names: Sequence[str] | None,
+    log_ratios: NDArray[np.float32] | None,
+) -> dict[str, Signature]:
+    """Return each signature that the model can have, as a function and its inputs."""
 
     def classify(*tensors: Any) -> Tensors:
-        probabilities = run(*tensors)["probabilities"]
+        probabilities = _run(model, inputs, tensors, "probabilities")
         if log_ratios is not None:
             # In logarithms no ratio is too large; log 0 = -inf stays a 0.
             probabilities = tf.nn.softmax(tf.math.log(probabilities) + log_ratios)
         return _ranked(probabilities, class_names)
 
-    functions["serving_default"] = classify, list(inputs.specs)
+    def embed(*tensors: Any) -> Tensors:
+        return {"embedding": _run(model, inputs, tensors, "embedding")}
+
+    def classify_bytes(images_bytes: Any) -> Tensors:
+        return classify(_decoded(images_bytes, inputs.image))
+
+    specs = list(inputs.specs)
+    signatures: dict[str, Signature] = {"serving_default": (classify, specs)}
     if "embedding" in named_outputs(model):
-
-        def embed(*tensors: Any) -> Tensors:
-            return {"embedding": run(*tensors)["embedding"]}
-
-        functions["embed"] = embed, list(inputs.specs)
+        signatures["embed"] = embed, specs
     if inputs.image is not None:
-
-        def classify_bytes(images_bytes: Any) -> Tensors:
-            return classify(_decoded(images_bytes, inputs.image))
-
         encoded = tf.TensorSpec((None,), tf.string, name="images_bytes")
-        functions["images_bytes"] = classify_bytes, [encoded]
+        signatures["images_bytes"] = classify_bytes, [encoded]
+    return signatures
 
-    concrete = {}
-    for name, (function, specs) in functions.items():
-        endpoint = archive.add_endpoint(name, function, specs)
-        concrete[name] = endpoint.get_concrete_function()
-        _check_operations(name, concrete[name].graph.as_graph_def())
-    return archive, concrete
+
+def _run(model: keras.Model, inputs: ModelInputs, tensors: Any, output: str) -> Any:
+    """Return one output of the model, in float32 also from mixed precision."""
+    # A server does not check shapes, and some networks take any without an error.
+    pairs = zip(tensors, inputs.specs, strict=True)
+    tensors = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs]
+    return tf.cast(call(model, inputs, tensors)[output], tf.float32)
 
 
 def _ranked(probabilities: Any, class_names: Sequence[str] | None) -> Tensors:
@@ -146,8 +144,7 @@ def _check_operations(signature: str, graph: Any) -> None:
     }
     if foreign:
         raise ValueError(
-            "`model` must be made of TensorFlow's own operations, the only ones that a "
-            "server has: replace layers that call Python (numpy_function, py_function) "
-            f"or a library of custom operations. Received: {sorted(foreign)} in the "
-            f'signature "{signature}".'
+            "`model` must be made of TensorFlow's own operations, which a server has: "
+            "replace layers that call Python (numpy_function, py_function) or custom "
+            f'operations. Received: {sorted(foreign)} in the signature "{signature}".'
         )

@@ -1,6 +1,7 @@
-"""Version folders: written beside the others, renamed when they are whole."""
+"""Version folders: written beside the others, renamed when they are complete."""
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -8,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# What a server reads as a number: it skips blanks and takes a plus sign.
+_NUMBER = re.compile(r"\s*\+?[0-9]+\s*", re.ASCII)
+
 
 def local_folder(path: Any) -> Path:
-    """Return the path of a folder of this machine, `~` expanded.
+    """Return the path of a folder of this machine, with `~` expanded.
 
     Raises:
         ValueError: If it is empty, an address or a file.
@@ -22,27 +26,25 @@ def local_folder(path: Any) -> Path:
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(text, str) or not text or "://" in text:
         raise ValueError(
-            "`path` must be a local folder; a version can be copied from there to a "
-            f"bucket as it is. Received: path={path!r}."
+            "`path` must be a local folder, from which a version can be copied to a "
+            f"bucket. Received: path={path!r}."
         )
     folder = Path(text).expanduser()
     if folder.exists() and not folder.is_dir():
-        raise ValueError(
-            f"`path` must be a folder, not a file. Received: path={path!r}."
-        )
+        raise ValueError(f"`path` must not be a file. Received: path={path!r}.")
     return folder
 
 
 def write_version(base: Path, write: Callable[[Path], None]) -> Path:
-    """Write the next version of a servable in one step, as a server sees it.
+    """Write the next version of a servable, in one step as a server sees it.
 
     A server polls the folder and takes every child whose name is an integer. So the
     files are written under a name that no server reads, and the folder is renamed when
-    they are whole. An export that is killed leaves that folder, `.unfinished-...`,
+    they are complete. An export that is killed leaves that folder, `.unfinished-...`,
     which is safe to delete.
 
     Args:
-        base: The folder of the servable; made if it does not exist.
+        base: The folder of the servable; it is created if it does not exist.
         write: Writes the files into the folder that it is given.
 
     Returns:
@@ -59,7 +61,7 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=base))
     try:
-        # mkdtemp lets in its owner alone; a server often runs as another user.
+        # mkdtemp admits its owner only, but a server often runs as another user.
         unfinished.chmod(stat.S_IMODE(base.stat().st_mode))
         write(unfinished)
         return _claim(unfinished, base)
@@ -71,7 +73,7 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
 def _claim(unfinished: Path, base: Path) -> Path:
     """Rename to the next free integer; another export may take one meanwhile."""
     while True:
-        taken = [int(p.name) for p in base.iterdir() if _is_version(p.name)]
+        taken = [_number(path.name) for path in base.iterdir()]
         version = base / str(max(taken, default=0) + 1)
         try:
             return unfinished.rename(version)
@@ -80,6 +82,7 @@ def _claim(unfinished: Path, base: Path) -> Path:
                 raise
 
 
-def _is_version(name: str) -> bool:
-    """Tell what a server takes for a version: ASCII digits that make an int64."""
-    return name.isascii() and name.isdecimal() and int(name) < 2**63 - 1
+def _number(name: str) -> int:
+    """Return the version that a server takes a folder for, an int64, or 0 for none."""
+    number = int(name) if _NUMBER.fullmatch(name) else 0
+    return number if number < 2**63 - 1 else 0

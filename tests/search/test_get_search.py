@@ -1,4 +1,4 @@
-"""The choice of an engine, and engines that break their contract."""
+"""The choice of an engine, its sizes, and engines that break their contract."""
 
 import importlib.machinery
 import subprocess
@@ -24,7 +24,7 @@ def _fresh_choice():
 
 @pytest.fixture
 def forget_scann(monkeypatch):
-    """Let the next import of ScaNN start anew; the loaded one comes back after."""
+    """Let ScaNN be imported afresh; the loaded module comes back afterward."""
     for name in [name for name in sys.modules if name.split(".")[0] == "scann"]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -117,7 +117,7 @@ def test_exact_by_name():
 
 @pytest.mark.parametrize("name", ["", "Exact", "faiss"])
 def test_unknown_name(name):
-    with pytest.raises(ValueError, match=rf"`neighbor_search`.*Received: '{name}'$"):
+    with pytest.raises(ValueError, match=rf"`neighbor_search` .*_search='{name}'\.$"):
         get_search(name)
 
 
@@ -191,5 +191,21 @@ def put(where, value):
     ],
 )
 def test_bad_answers_name_the_engine(change, fault):
-    with pytest.raises(RuntimeError, match=rf"Custom must .*Received: {fault}$"):
+    with pytest.raises(RuntimeError, match=rf"Custom must .*Received: {fault}\.$"):
         self_neighbors(np.ones((5, 2)), 2, Custom(change))
+
+
+@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
+)
+def test_rejects_bad_sizes(make_engine, value, error):
+    with pytest.raises(
+        error, match=r"^`(block_size|brute_force_below)`.*Received: .*="
+    ):
+        make_engine(value)
+
+
+def test_scann_thresholds_must_be_in_order():
+    with pytest.raises(ValueError, match=r"`partition_above` must be at least 100.*99"):
+        ScannSearch(brute_force_below=100, partition_above=99)

@@ -1,8 +1,10 @@
-"""One suite for all engines, compared with loops over all pairs."""
+"""The door to the engines, and what ours promise beyond the public suite.
+
+Answers are compared with loops over all pairs.
+"""
 
 import functools
 import math
-from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
@@ -10,32 +12,21 @@ import pytest
 
 from keras_dos.search import ExactSearch, ScannSearch, self_neighbors
 
-
-@dataclass(frozen=True)
-class Engine:
-    make: functools.partial
-    # Share of the true neighbors it must find; 1 means that it is exact.
-    recall: float = 1.0
-
-
 ENGINES = {
-    "exact": Engine(functools.partial(ExactSearch)),
-    "exact_tiny_blocks": Engine(functools.partial(ExactSearch, block_size=7)),
-    "scann_brute_force": Engine(functools.partial(ScannSearch)),
-    "scann_hashed": Engine(
-        functools.partial(ScannSearch, brute_force_below=16), recall=0.9
-    ),
-    "scann_tree": Engine(
-        functools.partial(ScannSearch, brute_force_below=16, partition_above=16),
-        recall=0.25,
+    "exact": ExactSearch,
+    "exact_tiny_blocks": functools.partial(ExactSearch, block_size=7),
+    "scann_brute_force": ScannSearch,
+    "scann_hashed": functools.partial(ScannSearch, brute_force_below=16),
+    "scann_tree": functools.partial(
+        ScannSearch, brute_force_below=16, partition_above=16
     ),
 }
-EXACT = [name for name, engine in ENGINES.items() if engine.recall == 1]
+EXACT = ["exact", "exact_tiny_blocks", "scann_brute_force"]
 
 
 def make(name):
     try:
-        return ENGINES[name].make()
+        return ENGINES[name]()
     except ImportError as error:
         pytest.skip(str(error))
 
@@ -51,20 +42,9 @@ def clusters(n, dimensions, seed=0):
     return (centers[rng.integers(12, size=n)] + noise).astype(np.float32)
 
 
+# What callers may pass; check_search has what engines have to cope with.
 DATA = {
-    "random": normal(120, 8),
-    "wide": normal(90, 70),
-    "one_column": normal(50, 1),
-    "duplicates": np.repeat(normal(20, 6), 5, axis=0),
-    "more_duplicates_than_candidates": np.repeat(normal(3, 6), 40, axis=0),
-    "all_equal": np.full((60, 5), 0.1, np.float32),
-    "all_zero": np.zeros((60, 5), np.float32),
-    "one_row": normal(1, 4),
-    "two_rows": normal(2, 4),
-    "k_rows": normal(5, 4),
-    "k_plus_one_rows": normal(6, 4),
-    "float16": normal(100, 8).astype(np.float16),
-    "float16_far_from_origin": (1000 + 20 * normal(100, 8)).astype(np.float16),
+    "float16": (1000 + 20 * normal(100, 8)).astype(np.float16),
     "bfloat16": normal(100, 8).astype(ml_dtypes.bfloat16),
     "float64": normal(100, 8).astype(np.float64),
     "big_endian": normal(100, 8).astype(">f4"),
@@ -72,11 +52,11 @@ DATA = {
     "strided": normal(160, 24)[::2, 1::3],
     "reversed": normal(80, 8)[::-1, ::-1],
     "transposed": normal(8, 80).T,
-    "read_only": np.broadcast_to(normal(80, 1), (80, 8)),
-    "far_from_origin": 1e4 + normal(100, 8),
-    "tiny": 1e-4 * normal(100, 8),
-    "huge": 1e4 * normal(100, 8),
-    "outlier": np.vstack([normal(100, 8), np.full((1, 8), 1e3, np.float32)]),
+    "broadcast": np.broadcast_to(normal(80, 1), (80, 8)),
+    "list": normal(20, 3).tolist(),
+    "duplicates": np.repeat(normal(20, 6), 5, axis=0),
+    "one_row": normal(1, 4),
+    "two_rows": normal(2, 4),
 }
 
 
@@ -97,7 +77,7 @@ def oracle(vectors, k, rows=None):
 
 
 def recall(vectors, k, ids, distances, rows=None):
-    """Check that ids and distances belong together; return the share found.
+    """Check that ids and distances belong together; return the fraction found.
 
     A returned row counts as found if it is no farther than the k-th true neighbor:
     which of several rows at the same distance is returned does not matter.
@@ -116,22 +96,37 @@ def recall(vectors, k, ids, distances, rows=None):
 
 
 @pytest.mark.parametrize("data", DATA)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_finds_the_nearest_others(engine, data):
+@pytest.mark.parametrize("engine", EXACT)
+def test_the_nearest_others_of_any_array(engine, data):
     vectors, k = DATA[data], 5
-    n = len(vectors)
-    before = vectors.copy()
+    m = len(vectors)
+    before = np.array(vectors)
 
     ids, distances = self_neighbors(vectors, k, make(engine))
 
-    assert ids.shape == distances.shape == (n, min(k, n - 1))
+    assert ids.shape == distances.shape == (m, min(k, m - 1))
     assert ids.dtype == np.int64
     assert distances.dtype == np.float32
-    assert not (ids == np.arange(n)[:, None]).any()
+    assert not (ids == np.arange(m)[:, None]).any()
     assert all(len(set(row)) == len(row) for row in ids.tolist())
     assert (np.diff(distances, axis=1) >= 0).all()
-    assert recall(vectors, k, ids, distances) >= ENGINES[engine].recall
+    assert recall(vectors, k, ids, distances) == 1
     np.testing.assert_array_equal(vectors, before)
+
+
+class Writes:
+    def search(self, vectors, k):
+        vectors *= 2
+        return ExactSearch().search(vectors, k)
+
+
+def test_an_engine_cannot_write_into_what_it_is_given():
+    vectors = normal(9, 3)
+    before = vectors.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        self_neighbors(vectors, 2, Writes())
+    np.testing.assert_array_equal(vectors, before)
+    vectors += 1  # The caller still may.
 
 
 @pytest.mark.parametrize("k", [1, 3, np.int64(7), 30, 31, 1000])
@@ -243,9 +238,9 @@ def test_what_scann_leaves_out_is_searched_exactly(shorten):
 @pytest.mark.parametrize(
     ("vectors", "error", "message"),
     [
-        (np.ones(4), ValueError, r"shape \(n, d\).*Received: shape \(4,\)"),
+        (np.ones(4), ValueError, r"shape \(m, d\).*Received: shape \(4,\)"),
         (np.ones((2, 3, 4)), ValueError, r"Received: shape \(2, 3, 4\)"),
-        (np.ones((0, 4)), ValueError, r"empty classes\. Received: shape \(0, 4\)"),
+        (np.ones((0, 4)), ValueError, r"row and column\. Received: shape \(0, 4\)"),
         (np.ones((4, 0)), ValueError, r"Received: shape \(4, 0\)"),
         (np.float32(1), ValueError, r"Received: shape \(\)"),
         (np.array([["a"]]), TypeError, "real numbers.*Received: dtype <U1"),
@@ -255,7 +250,7 @@ def test_what_scann_leaves_out_is_searched_exactly(shorten):
     ],
 )
 def test_rejects_what_is_no_table_of_numbers(vectors, error, message):
-    with pytest.raises(error, match=rf"`vectors`.*{message}$"):
+    with pytest.raises(error, match=rf"`vectors`.*{message}\.$"):
         self_neighbors(vectors, 5, ExactSearch())
 
 
@@ -279,30 +274,16 @@ def test_accepts_the_largest_values(engine):
 
 
 @pytest.mark.parametrize(
-    ("k", "error", "received"),
+    ("k", "error"),
     [
-        (0, ValueError, "0"),
-        (-3, ValueError, "-3"),
-        (True, TypeError, "True of type bool"),
-        (2.0, TypeError, "2.0 of type float"),
-        ("5", TypeError, "'5' of type str"),
-        (None, TypeError, "None of type NoneType"),
+        (0, ValueError),
+        (-3, ValueError),
+        (True, TypeError),
+        (2.0, TypeError),
+        ("5", TypeError),
+        (None, TypeError),
     ],
 )
-def test_rejects_bad_k(k, error, received):
-    with pytest.raises(error, match=rf"`k`.*k=5\. Received: {received}$"):
+def test_rejects_bad_k(k, error):
+    with pytest.raises(error, match=rf"^`k` must be .*Received: k={k!r}\.$"):
         self_neighbors(normal(9, 3), k, ExactSearch())
-
-
-@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
-@pytest.mark.parametrize(
-    ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
-)
-def test_rejects_bad_sizes(make_engine, value, error):
-    with pytest.raises(error, match=r"^`(block_size|brute_force_below)`.*Received: "):
-        make_engine(value)
-
-
-def test_scann_thresholds_must_be_in_order():
-    with pytest.raises(ValueError, match=r"`partition_above` must be at least 100.*99"):
-        ScannSearch(brute_force_below=100, partition_above=99)

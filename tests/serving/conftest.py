@@ -1,4 +1,4 @@
-"""One export that the tests of serving share."""
+"""One export for all tests of serving."""
 
 import keras
 import numpy as np

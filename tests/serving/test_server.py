@@ -7,7 +7,6 @@ Each test runs twice: with a stand-in in this process, and with TensorFlow Servi
 import base64
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -15,35 +14,22 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
+from guide import block
 from servable import NAMES, SIGNATURES
 from servers import StandIn, TensorFlowServing
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-from tensorflow_serving.config import model_server_config_pb2
 
-from keras_dos import class_counts, export_servable
+from keras_dos import export_servable
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 MODEL = "svhn_dos"
 BINARY = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which(
     "tensorflow_model_server"
 )
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-
-
-def block(language, text):
-    """The one block of the guide that holds a text."""
-    (found,) = [found for found in blocks(language) if text in found]
-    return found
 
 
 class Client:
@@ -111,12 +97,13 @@ def client(request, served, tmp_path_factory):
         )
     folder = tmp_path_factory.mktemp("saved_models")
     shutil.copytree(served.version, folder / MODEL / "1")
-    write_config(folder, blocks("proto")[0])
+    write_config(folder, block("proto", "# The latest version"))
     (folder / "batching.config").write_text(block("proto", "max_batch_size"))
     if request.param == "stand-in":
         server = StandIn(folder / "models.config")
     else:
-        flags = shlex.split(block("bash", "tensorflow_model_server").replace("\\", ""))
+        code = block("bash", "tensorflow_model_server")
+        flags = shlex.split(code.replace("\\\n", " "))
         flags = [
             flag.replace("saved_models/", f"{folder}/").replace(
                 "poll_wait_seconds=10", "poll_wait_seconds=1"
@@ -249,7 +236,7 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
     assert failures == []
     assert set(seen) == {1, 2}
 
-    labels = block("proto", "version_labels")
+    labels = block("proto", "# Two versions with labels")
 
     def answers(label):
         return lambda: client.grpc("embed", inputs, label)[1]
@@ -264,11 +251,11 @@ def test_a_second_version_takes_over_under_load_and_labels_lead_back(client, ser
         write_config(client.folder, labels)
         client.wait(answers("stable"), 1)
     finally:
-        write_config(client.folder, blocks("proto")[0])
+        write_config(client.folder, block("proto", "# The latest version"))
 
 
 def test_the_label_command_of_the_guide_runs(client, served, workplace):
-    write_config(client.folder, block("proto", "version_labels"))
+    write_config(client.folder, block("proto", "# Two versions with labels"))
     try:
         client.wait(
             lambda: client.grpc("embed", served.inputs("embed"), "stable")[1], 1
@@ -283,40 +270,4 @@ def test_the_label_command_of_the_guide_runs(client, served, workplace):
         best = served.outputs("images_bytes")["classes"][0][0].decode()
         assert prediction["classes"][0] == best
     finally:
-        write_config(client.folder, blocks("proto")[0])
-
-
-def test_the_export_of_the_guide_runs(served, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    code = block("python", "export_servable").replace("range(10)", "range(4)")
-    values = {"model": served.model, "x_test": served.images, "y": [0, 1, 2, 3, 3]}
-    exec(code, values)
-    assert capsys.readouterr().out == f"{Path('saved_models', MODEL, '1')}\n"
-    card = json.loads((values["version"] / "model_card.json").read_text())
-    assert card["class_counts"] == class_counts(values["y"]).tolist()
-
-
-def test_the_configurations_of_the_guide_are_well_formed():
-    for text in blocks("proto"):
-        if "model_config_list" in text:
-            text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    batching = block("proto", "max_batch_size")
-    fields = dict(re.findall(r"^(\w+) \{ value: (\d+) \}$", batching, re.MULTILINE))
-    assert len(fields) == len(batching.splitlines())
-    sizes = [int(size) for size in re.findall(r"allowed_batch_sizes: (\d+)", GUIDE)]
-    assert sizes == sorted(sizes)
-    assert sizes[-1] == int(fields["max_batch_size"])
-
-
-def test_the_container_gets_the_flags_of_the_plain_server():
-    def flags(text):
-        words = shlex.split(block("bash", text).replace("\\", ""))
-        names = [word for word in words if word.startswith("--") and word != "--rm"]
-        return [
-            name.replace("=saved_models/", "=/models/")
-            for name in names
-            if "port=" not in name
-        ]
-
-    assert flags("docker run") == flags("tensorflow_model_server")
-    assert len(flags("docker run")) == 5
+        write_config(client.folder, block("proto", "# The latest version"))

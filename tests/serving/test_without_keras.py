@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from guide import TEXT
 from servable import SIGNATURES
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -77,16 +78,15 @@ def test_the_graph_holds_operations_of_a_stock_server_alone(served, answers):
 
 def test_the_command_line_tool_lists_the_signatures_of_the_guide(answers):
     listed = answers[1]
-    guide = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
     for name in SIGNATURES:
         assert f"signature_def['{name}']" in listed
-        assert f"`{name}`" in guide
+        assert f"`{name}`" in TEXT
     for name in ("images", "images_bytes"):
         assert f"inputs['{name}']" in listed
-        assert f"`{name}`" in guide
+        assert f"`{name}`" in TEXT
     for name in ("probabilities", "classes", "scores", "embedding"):
         assert f"outputs['{name}']" in listed
-        assert f"`{name}`" in guide
+        assert f"`{name}`" in TEXT
     assert "shape: (-1, 32, 32, 3)" in listed
     assert listed.count("Method name is: tensorflow/serving/predict") == 3
 
