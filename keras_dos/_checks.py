@@ -249,16 +249,14 @@ def real_array(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def probabilities(
-    name: str, value: Any, tolerance: float = 0.01
-) -> NDArray[np.float64]:
+def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     """Return class probabilities, shape (m, n), as float64.
+
+    Rows may miss one by .01, which rounding to bfloat16 does not exceed.
 
     Args:
         name: Where they come from, for errors.
         value: Shape (m, n) with m > 0 and n > 1, any real dtype.
-        tolerance: How far the sum of a row may be from one. Defaults to 0.01, which
-            rounding to bfloat16 does not exceed.
 
     Raises:
         TypeError: If it is not an array of numbers.
@@ -282,7 +280,7 @@ def probabilities(
     p = array.astype(np.float64)
     with np.errstate(invalid="ignore"):  # The sum of infinities of both signs.
         misses = np.abs(p.sum(axis=1) - 1)
-    wrong = ~((p >= 0).all(axis=1) & (misses <= tolerance))  # True for NaN too.
+    wrong = ~((p >= 0).all(axis=1) & (misses <= 0.01))  # True for NaN too.
     if wrong.any():
         raise ValueError(
             f"`{name}` must be class probabilities, not negative, in rows that sum to "

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["WeightSampler", "draw_weights"]
+
 
 class WeightSampler(Protocol):
     """What draws w: any function of (exists, rng).

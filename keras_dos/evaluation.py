@@ -150,7 +150,7 @@ def classwise_report(
         y_true: True classes of m test samples: class indices, shape `(m,)` or
             `(m, 1)`, or one-hot rows, shape `(m, n)`.
         probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
-            real dtype; each row sums to one within 1e-3.
+            real dtype; each row sums to one within 0.01.
         minority: Indices of the minority classes *of the training data*, for example
             `minority_classes(class_counts(y_train))`. Defaults to None: as if empty,
             only the averages over all classes are reported.
@@ -170,7 +170,7 @@ def classwise_report(
         >>> report.recall
         array([1., 0.])
     """
-    scores = _checks.probabilities("probabilities", probabilities, tolerance=1e-3)
+    scores = _checks.probabilities("probabilities", probabilities)
     m, n = scores.shape
     truth = sparse_labels(y_true, n)
     if truth.size != m:

@@ -15,6 +15,14 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+__all__ = [
+    "adjusted_logits",
+    "classification_loss",
+    "embedding_loss",
+    "slot_shares",
+    "squared_distances",
+]
+
 Tensor = Any  # A TensorFlow tensor or anything that converts to one.
 
 

@@ -14,7 +14,7 @@ from keras_dos.compiled_loss import over_replicas, per_example
 from keras_dos.outputs import check_outputs, output_of_layer
 from keras_dos.preparation import begin_rounds, check_training
 from keras_dos.rounds import Rounds
-from keras_dos.samples import as_source, split_validation
+from keras_dos.samples.sources import as_source, split_validation
 from keras_dos.slots import slot_logits
 
 

@@ -15,6 +15,8 @@ from keras import Input, layers
 from keras_dos import _checks
 from keras_dos.model import DOSModel
 
+__all__ = ["c6_c16_f400_f120", "c20_c50_f500_f120"]
+
 _MIN_SIDE = 16  # 16 -> conv 12 -> pool 6 -> conv 2 -> pool 1.
 
 

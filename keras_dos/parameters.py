@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from keras_dos import _checks
 from keras_dos.labels import minority_classes
 
+__all__ = ["ClassParameters", "resolve_class_parameters"]
+
 # The largest r of "moderate": beyond it the few samples of a rare class repeat so often
 # that they are learned by heart, and the prior-adjusted loss does better.
 MODERATE_R = 3.0

@@ -19,6 +19,8 @@ from keras_dos.search import get_search
 from keras_dos.settings import Settings
 from keras_dos.training_loss import TrainingLoss
 
+__all__ = ["Rounds"]
+
 # A mean squared distance to the neighbors, in units of that at the refresh, that tells
 # embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
 FAR_OFF = 5.0

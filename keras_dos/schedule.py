@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol, get_args
 
 from keras_dos import _checks
 
+__all__ = ["Epoch", "Schedule", "WarmupSchedule"]
+
 Phase = Literal["warmup", "overload", "keep"]
 Prior = Literal["samples", "quadruplets"]
 

@@ -11,6 +11,8 @@ from keras_dos.parameters import ClassWiseInt, ClassWiseRate, check_k, check_r
 from keras_dos.schedule import Schedule, WarmupSchedule
 from keras_dos.search import NeighborSearch
 
+__all__ = ["Settings"]
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_dos import _keras
 
+__all__ = ["fill_slots", "slot_logits"]
+
 
 def fill_slots(embedding: Any, neighbors: Any, weights: Any) -> Any:
     """Return N(x): the live f(x) in slot 0, then the stored neighbors.

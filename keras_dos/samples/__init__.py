@@ -2,6 +2,5 @@
 
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.memory import InMemory
-from keras_dos.samples.sources import as_source, split_validation
 
-__all__ = ["InMemory", "SampleSource", "as_source", "split_validation"]
+__all__ = ["InMemory", "SampleSource"]

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from keras_dos import _checks
 from keras_dos.search.base import NeighborSearch, is_engine, self_neighbors
 
+__all__ = ["check_search"]
+
 # Enough for distances summed up in float32 from differences, too little for those
 # taken from |a|² + |b|² - 2ab, which lose all digits far from the origin.
 _TOLERANCE = 1e-5

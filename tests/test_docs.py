@@ -1,0 +1,81 @@
+"""The pages of docs/: their code runs, what they link to exists."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_dos
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.S | re.M)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name != "serving.md"], ids=lambda p: p.name
+)
+def test_python_code_runs_from_top_to_bottom(page, tmp_path):
+    """docs/serving.md has a test for each block in tests/serving/test_guide.py."""
+    code = "\n".join(blocks(page, "python"))
+    assert page.read_text().count("```") == 2 * len(blocks(page, "python"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning:keras_dos", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_files_that_it_links_to_exist(page):
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+# The API reference.
+
+
+def public_names():
+    """Every name in the `__all__` of a module: where it is shortest, and what it is."""
+    modules = [
+        info.name for info in pkgutil.walk_packages(keras_dos.__path__, "keras_dos.")
+    ]
+    seen = set()
+    for module_name in ["keras_dos", *modules]:
+        module = importlib.import_module(module_name)
+        for name in getattr(module, "__all__", []):
+            value = getattr(module, name)
+            if id(value) not in seen:
+                seen.add(id(value))
+                yield f"{module_name}.{name}", value
+
+
+def documented():
+    """What docs/api.md says: one line of purpose by dotted name."""
+    lines = re.findall(
+        r"^- `([\w.]+)`: (.+(?:\n  .+)*)$", (ROOT / "docs" / "api.md").read_text(), re.M
+    )
+    return {name: " ".join(text.split()) for name, text in lines}
+
+
+def test_the_reference_has_every_public_name_and_no_other():
+    assert {name for name, _ in public_names()} == set(documented())
+
+
+def test_the_reference_says_what_docstrings_say():
+    lines = documented()
+    for name, value in public_names():
+        purpose = inspect.getdoc(value).split("\n\n")[0]
+        assert lines[name] == " ".join(purpose.split())

@@ -1,0 +1,76 @@
+"""Rounds without `fit` and without a callback."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from toy import blobs, compiled, largest_difference, network
+
+from keras_dos import OverloadingCallback
+from keras_dos.rounds import Rounds
+from keras_dos.samples import InMemory
+from keras_dos.settings import Settings
+from keras_dos.slots import slot_logits
+
+LOSS = "sparse_categorical_crossentropy"
+SETTINGS = {"k": 3, "r": 2.5, "warmup_epochs": 2}
+
+
+def rounds_of(model, source, epochs, **settings):
+    return Rounds(
+        Settings(**settings), source, model.embedder, LOSS, n_classes=3, epochs=epochs
+    )
+
+
+def test_a_loop_of_ones_own_trains_as_fit_does():
+    x, y = blobs()
+    fitted = compiled(network())
+    history = fitted.fit(
+        x,
+        y,
+        batch_size=16,
+        epochs=5,
+        verbose=0,
+        callbacks=[OverloadingCallback(**SETTINGS)],
+    ).history
+
+    model = network()
+    optimizer = keras.optimizers.SGD(0.05)
+    rounds = rounds_of(model, InMemory(x, y, batch_size=16), 5, **SETTINGS)
+    batches = rounds.dataset()
+    for epoch in range(5):
+        rounds.begin_epoch(epoch)
+        rounds.loss.reset_logs()
+        for quadruplets, labels in batches:
+            w = quadruplets["weights"]
+            with tf.GradientTape() as tape:
+                embedding = model.embedder(quadruplets["x"], training=True)
+                slots = rounds.loss.slots(embedding, quadruplets["neighbors"], w)
+                logits = slot_logits(model.head, slots)
+                loss = rounds.loss(labels, slots, logits, w)
+            gradients = tape.gradient(loss, model.trainable_weights)
+            optimizer.apply(gradients, model.trainable_weights)
+        logs = {**rounds.end_epoch(epoch), **rounds.loss.logs()}
+        for name in ("embedding_loss", "classification_loss", "minority_variance"):
+            np.testing.assert_allclose(logs[name], history[name][epoch], rtol=1e-4)
+    rounds.end()
+    assert largest_difference(fitted.get_weights(), model.get_weights()) < 1e-5
+
+
+def test_a_warm_up_without_end_is_warned_of():
+    x, y = blobs()
+    rounds = rounds_of(network(), InMemory(x, y), 9)
+    rounds.begin_epoch(0)
+    with pytest.warns(UserWarning, match=r"before the first round.*epoch 7.*=6"):
+        rounds.end()
+
+
+def test_rounds_that_never_began_end_silently():
+    x, y = blobs()
+    rounds_of(network(), InMemory(x, y), 9).end()
+
+
+def test_labels_beyond_the_head_are_refused():
+    x, y = blobs()
+    with pytest.raises(ValueError, match=r"n_classes=3.*Received: 3"):
+        rounds_of(network(), InMemory(x, y + 1), 1)
