@@ -1,7 +1,7 @@
 """Run named experiments: `python -m benchmarks bars`; `all` runs every one.
 
 Cells that are done are kept in `benchmarks/results/cells` and never run again; tables
-and pictures are written anew from them. The test set is met by cells of the tests only.
+and pictures are rewritten from them. Only the cells of the tests see the test set.
 """
 
 import argparse

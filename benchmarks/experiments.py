@@ -35,7 +35,7 @@ def mnist(p: float) -> Problem:
 def back_rotation(p: float) -> Problem:
     """MNIST-back-rotation (re-created); four minority classes lose the fraction p."""
     return Problem(
-        **_reduced("mnist_back_rotation", "MNIST-back-rotation (made anew)", p),
+        **_reduced("mnist_back_rotation", "MNIST-back-rotation (re-created)", p),
         data="mnist_back_rotation",
         optimizer=0.01,
         batch_size=40,
@@ -107,7 +107,7 @@ TENFOLD = tuple(
     Problem(
         name=f"mnist_back_rotation_x10_reduced_{rate}",
         data="mnist_back_rotation_x10",
-        title=f"MNIST-back-rotation (made anew), ten-fold, {rate} % less",
+        title=f"MNIST-back-rotation (re-created), ten-fold, {rate} % less",
         imbalance={"profile": "gaussian", "reduction_rate": rate / 100} if rate else {},
         optimizer=0.01,
         batch_size=40,

@@ -262,7 +262,7 @@ def table_6(reader: Reader) -> str:
         parts.append(f"### {name}\n\n{markdown(header, rows)}")
     parts.append(
         "What differs: the SVHN is a subset of 5,136 training images, "
-        "MNIST-back-rotation was made anew and is tested on 10,000 images, "
+        "MNIST-back-rotation is a re-creation and is tested on 10,000 images, "
         f"{reader.draws} draws instead of one, Adam (MNIST, SVHN) and SGD .01 with "
         "momentum .9, the CNN takes as many steps as DOS. The paper's P and R look "
         "swapped: a class that lacks samples is predicted too rarely, so its recall "
@@ -350,7 +350,7 @@ def table_5(reader: Reader) -> str:
         rows.append([entry.label, *cells])
     return markdown(["method", "0 %", "20 %", "40 %"], rows) + (
         "\nMean recall in %, in brackets the paper's. What differs: the images were "
-        "made anew; the ten versions of each are five rotations and backgrounds of "
+        "re-created; the ten versions of each are five rotations and backgrounds of "
         "it and five of its mirror image; three passes over them, SGD .01 with "
         f"momentum .9; {reader.draws} draws; TL-RS-CSL and LMLE are our readings on "
         "this network.\n"
@@ -388,7 +388,7 @@ def tables_1_to_3(reader: Reader) -> str:
     return (
         f"F1 of one draw (Tables 1 and 2; * lost 90 %; in brackets the paper's, whose "
         f"minority was 0, 4, 5 and 6):\n\n{one}\nMeans (Table 3):\n\n"
-        f"{markdown(header, rows)}\nWhat differs: the images were made anew, "
+        f"{markdown(header, rows)}\nWhat differs: the images are re-created, "
         f"{reader.draws} draws instead of ten, SGD .01 with momentum .9. A class that "
         "lacks samples loses recall here, where the paper's tables show a loss of "
         "precision.\n"

@@ -29,7 +29,8 @@ class OverloadingCallback(keras.callbacks.Callback):
 
     All randomness derives from the seed and the epoch, so one training is one `fit`; a
     loop of fits passes `initial_epoch` and `warmup_epochs`. With `BackupAndRestore` and
-    `refresh_freq=1` a resumed training equals an uninterrupted one.
+    `refresh_freq=1` a training resumed where an epoch begins equals an uninterrupted
+    one, unless the model has random layers.
 
     `val_loss` is the plain loss of `compile`, which rises when the rounds adjust the
     class loss. A callback that keeps the best weights by it may throw the rounds away:

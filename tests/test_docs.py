@@ -21,6 +21,7 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.S | re.M)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if p.name != "serving.md"], ids=lambda p: p.name
 )
@@ -79,3 +80,21 @@ def test_the_reference_says_what_docstrings_say():
     for name, value in public_names():
         purpose = inspect.getdoc(value).split("\n\n")[0]
         assert lines[name] == " ".join(purpose.split())
+
+
+# The way from the paper to the code.
+
+
+def test_contributing_names_what_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text[text.index("| in the paper") : text.index("## The rules")]
+    names = re.findall(r"`([\w.]+)`", table)
+    assert len(names) > 20
+    for name in names:
+        pkgutil.resolve_name(f"keras_dos.{name}")
+
+
+def test_every_equation_of_the_method_has_a_place():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11):
+        assert f"({number})" in text

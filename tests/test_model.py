@@ -68,6 +68,7 @@ def test_from_classifier_takes_a_head_of_several_layers_with_dropout():
     assert len(model.head.layers) == 4
 
 
+@pytest.mark.slow
 def test_from_classifier_takes_a_pooled_backbone():
     keras.utils.set_random_seed(0)
     backbone = keras.applications.MobileNetV2(

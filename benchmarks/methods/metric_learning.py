@@ -153,7 +153,7 @@ class Clusters:
     def quintuplets(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw ids of quintuplets, shape (n, 5), by class, then cluster, then anchor.
 
-        The four others are the extremes among a few samples drawn anew for each.
+        The four others are the extremes among a few samples drawn for each.
         """
         classes = np.unique(self.y)
         chosen = np.empty((n, 5), np.int64)

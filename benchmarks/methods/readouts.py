@@ -25,7 +25,7 @@ def of_embedding(task: Task, model: DOSModel) -> Readouts:
     judged = task.predict(model.embedder)
     neighbors = KNeighborsClassifier(n_neighbors=5)
     classifiers = {"knn": neighbors, "lr": _regression(None)}
-    # A head trained anew on the embeddings, with each class of equal weight.
+    # A head retrained on the embeddings, with each class of equal weight.
     classifiers["retrained head"] = _regression("balanced")
     return {
         name: _columns(classifier.fit(train, task.y[chosen]), judged)

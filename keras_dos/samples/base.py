@@ -12,8 +12,8 @@ class SampleSource(Protocol):
     """Where samples come from, by ids 0..m−1 that stay through a training.
 
     A neighbor belongs to one very sample, so a sample needs an id that stays. How the
-    pixels of an id are had is the source's own affair: from memory, from files, anew in
-    each epoch. Any object with these four members will do; `fit` takes it as `x`.
+    pixels of an id are obtained is the source's own affair: from memory, or from files
+    in each epoch. Any object with these four members will do; `fit` takes it as `x`.
 
     Attributes:
         classes: y, the class of each sample, shape (m,), int64.

@@ -317,6 +317,7 @@ def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
         assert {cell.part for cell in cells} == {experiment.part}
 
 
+@pytest.mark.slow
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     code = (
         "import time\n"
