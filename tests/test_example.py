@@ -1,9 +1,11 @@
 """The main job, short, on the images it falls back to without SVHN."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,30 @@ pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).parents[1] / "examples" / "svhn_imbalanced.py"
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A proxy that lets nothing through."""
+
+    def refuse(self):
+        self.send_error(403)
+
+    do_GET = do_HEAD = do_CONNECT = refuse  # noqa: N815
+
+    def log_message(self, *arguments):
+        pass
+
+
 @pytest.fixture(scope="module")
-def job(tmp_path_factory):
+def no_network():
+    """Environment variables with which no download gets out, and fails at once."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"http://127.0.0.1:{server.server_port}"
+        yield {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, no_network):
     folder = tmp_path_factory.mktemp("job")
     done = subprocess.run(
         [
@@ -29,8 +53,7 @@ def job(tmp_path_factory):
             f"--servable-dir={folder / 'servable'}",
         ],
         cwd=folder,
-        # A proxy that nobody answers at: no download, with a network or without.
-        env={**os.environ, "https_proxy": "http://127.0.0.1:9"},
+        env={**os.environ, **no_network},
         capture_output=True,
         text=True,
     )

@@ -280,7 +280,7 @@ def test_ablations_are_shown_beside_the_defaults(tmp_path):
     store = Store(tmp_path)
     retrained = {"retrained head": record(0.6)["measures"]["softmax"]}
     for cell in experiment.cells(store):
-        changed = cell.settings == {"k": 0, "prior_adjustment": 1.0}
+        changed = cell.settings == {"k": 0, "logit_adjustment": 1.0}
         store.add(cell, record(0.65 if changed else 0.7, **retrained))
     reader = tables.Reader(experiment, store)
     text = tables.document("ablations", reader)
