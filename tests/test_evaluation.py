@@ -222,7 +222,7 @@ def test_rows_may_miss_one_by_a_hundredth():
         ([[1.0], [1.0]], ValueError, r"shape \(m, n\)"),
         (np.empty((0, 2)), ValueError, r"shape \(m, n\)"),
         ({"probabilities": PERFECT}, TypeError, r'DOSModel take \["probabilities"\]'),
-        ([["a", "b"], ["c", "d"]], TypeError, "array of real numbers. Received: dtype <U1"),
+        ([["a", "b"], ["c", "d"]], TypeError, r"real numbers\. Received: dtype <U1"),
         ([*PERFECT, [0.5, 0.5]], ValueError, "2 labels, 3 rows"),
     ],
 )

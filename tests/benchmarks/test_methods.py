@@ -199,6 +199,7 @@ def task():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_the_same_steps_and_learns(name, task):
     trained = METHODS[name](task)
@@ -235,6 +236,7 @@ def unchanged(task):
     return METHODS["dos"](task, warmup_epochs=1, k=3).readouts["softmax"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
