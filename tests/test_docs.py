@@ -39,10 +39,26 @@ def test_python_code_runs_from_top_to_bottom(page, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_files_that_it_links_to_exist(page):
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
-        assert (page.parent / link).exists(), link
+def headings(page):
+    """The anchors that a page has, as Markdown viewers make them of its headings."""
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    }
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_what_it_links_to_exists(page):
+    for link, anchor in re.findall(
+        r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text()
+    ):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), anchor
 
 
 # The API reference.

@@ -41,13 +41,6 @@ def test_ci_runs_the_test_command():
     assert test_command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_files_that_it_links_to_exist():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
-
-
 def test_the_table_says_what_was_measured():
     with (ROOT / "benchmarks" / "results" / "bars.csv").open() as file:
         records = list(csv.DictReader(file))
