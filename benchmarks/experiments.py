@@ -211,7 +211,10 @@ AROUND: dict[str, tuple[Entry, ...]] = {
         _at_default("warm-up 0 of the epochs", warmup_fraction=0.0),
         _at_default("warm-up 5/6 of the epochs", warmup_fraction=5 / 6),
     ),
-    "re-sampling and H": (_at_default('r = "balance"', r="balance"),),
+    "re-sampling and H": (
+        _at_default('r = "balance"', r="balance"),
+        _at_default("H adjusted by the prior of Z'", change="prior_of_quadruplets"),
+    ),
 }
 
 
