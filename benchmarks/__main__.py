@@ -10,20 +10,27 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import choice, figures, tables
+from benchmarks import choice, cost, figures, tables
 from benchmarks.cells import Store
 from benchmarks.experiments import EXPERIMENTS, TUNED_ON
 from benchmarks.runner import run_missing
 
 RESULTS = Path(__file__).parent / "results"
+COST = "cost"
+"""Measured by the clock, so on a quiet machine and again each time."""
 
 
 def main() -> None:
     arguments = parse_arguments()
     results = Path(arguments.results)
     store = Store(results / "cells")
-    wanted = list(EXPERIMENTS) if "all" in arguments.names else arguments.names
+    wanted = [*EXPERIMENTS, COST] if "all" in arguments.names else arguments.names
     for name in wanted:
+        if name == COST:
+            measured = cost.records()
+            _write(results / "cost.csv", cost.csv_text(measured))
+            _write(results / "cost.md", cost.document(measured))
+            continue
         experiment = EXPERIMENTS[name]
         if experiment.needs_choice:
             print("Choice of settings, on validation data", flush=True)
@@ -44,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
         description=(__doc__ or "").split("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("names", nargs="+", choices=[*EXPERIMENTS, "all"])
+    parser.add_argument("names", nargs="+", choices=[*EXPERIMENTS, COST, "all"])
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--results", default=str(RESULTS), help="folder to write into")
     return parser.parse_args()

@@ -32,7 +32,7 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
     missing = {cell.key: cell for cell in wanted if cell not in store}
     if not missing:
         return
-    stamp = _stamp()
+    made = stamp()
     failures = []
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
     with tqdm(total=len(missing), unit="cell") as progress:
@@ -40,13 +40,13 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
         cells = list(missing.values())
         size = CELLS_PER_PROCESS * jobs
         for batch in (cells[i : i + size] for i in range(0, len(cells), size)):
-            pool = ProcessPoolExecutor(jobs, context, _set_up)
+            pool = ProcessPoolExecutor(jobs, context, set_up)
             try:
                 running = {pool.submit(run, cell): cell for cell in batch}
                 for future in as_completed(running):
                     cell = running[future]
                     try:
-                        store.add(cell, future.result() | stamp)
+                        store.add(cell, future.result() | made)
                     except Exception as error:  # One must not cost the others.
                         failures.append(f"{cell.key}: {error!r}")
                         tqdm.write(failures[-1])
@@ -61,7 +61,8 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
         )
 
 
-def _stamp() -> Record:
+def stamp() -> Record:
+    """Return the command and the versions that records are made with."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
@@ -69,7 +70,7 @@ def _stamp() -> Record:
     }
 
 
-def _set_up() -> None:
+def set_up() -> None:
     """Give a worker one thread, and end it with the process that started it."""
     import tensorflow as tf
 

@@ -1,0 +1,83 @@
+"""Networks of today, to compare on beside those of the paper."""
+
+from typing import Any
+
+from keras import Input, layers
+
+from keras_dos import DOSModel
+
+
+def resnet(
+    input_shape: tuple[int, int, int], n_classes: int, blocks: int = 1
+) -> DOSModel:
+    """Build a narrow residual network for small images (He et al., CVPR 2016).
+
+    A convolution, three stages of 16, 32 and 64 filters with basic blocks, and global
+    average pooling, whose output is the embedding; BatchNormalization after each
+    convolution; random flips and shifts as layers. It has 6 · blocks + 2 layers with
+    weights: ResNet-8 with one block a stage, ResNet-32 with five.
+
+    Args:
+        input_shape: Height, width and channels of an image.
+        n_classes: Number of classes, at least 2.
+        blocks: Basic blocks per stage. Defaults to 1.
+
+    Returns:
+        An uncompiled model on images with values 0 to 255.
+    """
+    inputs = Input(input_shape, name="images")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    x = layers.RandomFlip("horizontal", seed=1)(x)
+    x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
+    x = _convolution(x, 16)
+    for stage, filters in enumerate((16, 32, 64)):
+        for block in range(blocks):
+            x = _block(x, filters, strides=2 if stage and not block else 1)
+    embedding = layers.GlobalAveragePooling2D(name="embedding")(x)
+    probabilities = layers.Dense(
+        n_classes, activation="softmax", dtype="float32", name="probabilities"
+    )(embedding)
+    return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
+
+
+def dense_head(
+    input_shape: tuple[int], n_classes: int, embedding_size: int = 128
+) -> DOSModel:
+    """Build a head of one hidden layer on features that are given.
+
+    Args:
+        input_shape: The size of the features, a tuple of one.
+        n_classes: Number of classes, at least 2.
+        embedding_size: Units of the hidden layer, d. Defaults to 128.
+
+    Returns:
+        An uncompiled model.
+    """
+    inputs = Input(input_shape, name="features")
+    embedding = layers.Dense(embedding_size, activation="relu", name="embedding")(
+        inputs
+    )
+    probabilities = layers.Dense(n_classes, activation="softmax")(embedding)
+    return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
+
+
+def _convolution(x: Any, filters: int, strides: int = 1, relu: bool = True) -> Any:
+    x = layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+    )(x)
+    x = layers.BatchNormalization()(x)
+    return layers.ReLU()(x) if relu else x
+
+
+def _block(x: Any, filters: int, strides: int) -> Any:
+    y = _convolution(x, filters, strides)
+    y = _convolution(y, filters, relu=False)
+    if strides != 1 or x.shape[-1] != filters:
+        x = layers.Conv2D(filters, 1, strides=strides, use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+    return layers.ReLU()(layers.Add()([x, y]))

@@ -1,0 +1,75 @@
+"""The measurement of costs: what it runs and writes, not how fast it is."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from benchmarks import cost, networks
+from benchmarks.cost import GROWTH, MAIN, PHASES, ROUND, STEP, WARMUP, Workload
+
+
+def test_phases_are_measured_once_traced():
+    assert set(PHASES[WARMUP]) == {"warmup"}
+    assert set(PHASES[STEP]) == {"keep"}
+    assert set(PHASES[ROUND]) == {"overload"}
+    for kind in (WARMUP, STEP, ROUND):
+        assert len(PHASES[kind]) == 3
+        first = PHASES.index("overload" if kind is STEP else PHASES[kind.start])
+        assert first < kind.start
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The embeddings in training lie far")
+@pytest.mark.parametrize(
+    "workload",
+    [
+        Workload("C6-C16-F400-F120", 200, shape=(28, 28, 1)),
+        Workload("ResNet-8", 100, shape=(16, 16, 3)),
+        Workload(cost.HEAD, 500, k=3, d=16, n=4, shape=(8,)),
+    ],
+)
+def test_a_workload_is_measured(workload):
+    record = cost.measure(workload)
+    assert all(np.isfinite(value) and value >= 0 for value in record.values())
+    assert record["search, s"] < record["refresh, s"]
+    third = (2 * record["warm-up, CPU"] + record["round, CPU"]) / 3
+    assert record["training, CPU"] == pytest.approx(third)
+
+
+def test_the_documents_have_a_row_for_each_workload():
+    names = [
+        *("plain epoch, s", "warm-up, CPU", "step, CPU", "round, CPU", "round, wall"),
+        *("training, CPU", "refresh, s", "search, s", "draw w, s", "peak, MiB", "peak"),
+    ]
+    workloads = dict.fromkeys([*MAIN, *(w for group in GROWTH.values() for w in group)])
+    measured = [
+        cost.asdict(workload) | dict.fromkeys(names, 1.5 + place)
+        for place, workload in enumerate(workloads)
+    ]
+    text = cost.document(measured)
+    for workload in MAIN:
+        assert f"| {workload.network}, {workload.m:,} samples" in text
+    for name, group in GROWTH.items():
+        values = " | ".join(f"{getattr(w, name):,}" for w in group)
+        assert f"| {name} | {values} |" in text
+    rows = list(csv.DictReader(io.StringIO(cost.csv_text(measured))))
+    assert len(rows) == len(workloads)
+    assert rows[1]["round, CPU"] == "2.5"
+
+
+@pytest.mark.parametrize(("blocks", "layers"), [(1, 8), (5, 32)])
+def test_a_residual_network(blocks, layers):
+    model = networks.resnet((32, 32, 3), n_classes=7, blocks=blocks)
+    assert model.output["embedding"].shape == (None, 64)
+    assert model.output["probabilities"].shape == (None, 7)
+    convolutions = [
+        layer
+        for layer in model.layers
+        if "conv" in layer.name and layer.kernel_size == (3, 3)
+    ]
+    assert len(convolutions) + 1 == layers
+    x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
+    p = model.classifier.predict(x, verbose=0)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
