@@ -251,7 +251,7 @@ def test_any_loss_serves_as_h():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss_weights": 0.5}, "`loss_weights` has no place.*Received: loss_weights"),
+        ({"loss_weights": 0.5}, "`loss_weights` must be left.*Received: loss_weights"),
         (
             {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="none")},
             "must be reduced.*Received: reduction='none'",

@@ -96,7 +96,7 @@ def _signatures(
 
 
 def _run(model: keras.Model, inputs: ModelInputs, tensors: Any, output: str) -> Any:
-    """Return one output of the model, in float32 also from mixed precision."""
+    """Return one output of the model, in float32 even from mixed precision."""
     # A server does not check shapes, and some networks take any without an error.
     pairs = zip(tensors, inputs.specs, strict=True)
     tensors = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs]

@@ -99,7 +99,7 @@ def test_a_source_brings_its_own(beside):
 
 def test_a_source_cannot_be_split():
     model = compiled(network())
-    with pytest.raises(ValueError, match=r"`validation_split` goes with arrays"):
+    with pytest.raises(ValueError, match=r"`validation_split` works with arrays"):
         model.fit(
             ById(), validation_split=0.5, verbose=0, callbacks=[OverloadingCallback()]
         )
