@@ -1,10 +1,10 @@
-"""Measure what a round of DOS costs beside an epoch of plain Keras, in one run.
+"""Measure the cost of a round of DOS against an epoch of plain Keras, in one run.
 
     python benchmarks/cost.py
 
 Both train the same network on the same MNIST images for the same number of steps
 (r = 1). The ratio is that of median epochs; the first epoch of each, which traces, is
-left out. The time of a round holds its refresh: embedding, search and drawing.
+left out. The time of a round includes its refresh: embedding, search and drawing.
 """
 
 import os
@@ -22,7 +22,7 @@ EPOCHS = 6
 
 
 class EpochTimer(keras.callbacks.Callback):
-    """Collects the seconds of each epoch, on_epoch_begin of other callbacks too."""
+    """A timer of epochs that includes `on_epoch_begin` of other callbacks."""
 
     def on_train_begin(self, logs: object = None) -> None:
         self.marks = [time.perf_counter()]
