@@ -88,7 +88,7 @@ class ClasswiseReport:
             no class of the group has test samples.
 
         Raises:
-            ValueError: If `group` is none of these, or if it is `"minority"` or
+            ValueError: If `group` is not one of these, or if it is `"minority"` or
                 `"majority"` and the report was made without minority classes.
 
         Example:

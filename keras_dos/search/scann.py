@@ -123,7 +123,7 @@ class ScannSearch:
 
 
 def _import_scann() -> Any:
-    # ScaNN links against one TensorFlow release: beside another, the import raises
+    # ScaNN links against one TensorFlow release: with another, the import raises
     # what the loader happens to raise, tensorflow.errors.NotFoundError for one.
     try:
         from scann.scann_ops.py import scann_ops_pybind

@@ -28,7 +28,7 @@ def build_archive(
 
     Args:
         model: A model of class probabilities: as its only output, or as an output
-            "probabilities" beside which there may be an "embedding".
+            "probabilities" next to which there may be an "embedding".
         inputs: Its inputs.
         class_names: One name per class, or None for integer ids.
         log_ratios: Logarithms of the factors of the probabilities, shape (n,), or

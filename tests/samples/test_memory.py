@@ -238,7 +238,7 @@ def test_samples_keep_their_label_and_weight_when_the_dataset_reshuffles():
 
 
 def test_a_dataset_is_read_once():
-    """What is random in it is frozen: a neighbor belongs to one very sample."""
+    """What is random in it is frozen: a neighbor belongs to one particular sample."""
     passes = []
 
     def generate():
@@ -366,7 +366,7 @@ def test_validation_split_takes_lists_of_labels_and_weights():
         np.testing.assert_allclose(listed[name], expected[name], rtol=1e-6)
 
 
-def test_validation_data_go_before_validation_split_as_in_keras():
+def test_validation_data_overrides_validation_split_as_in_keras():
     """All samples train then."""
     arguments = {"batch_size": BATCH, "validation_data": (X, Y)}
     assert_same(
