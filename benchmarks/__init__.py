@@ -1,1 +1,1 @@
-"""The proof: DOS beside the methods that people would pick instead."""
+"""The evidence: DOS compared with the methods that people would pick instead."""

@@ -1,7 +1,7 @@
 """Run named experiments: `python -m benchmarks bars`; `all` runs every one.
 
-Cells that are done are kept in `benchmarks/results/cells` and never run again; tables
-and pictures are rewritten from them. Only the cells of the tests see the test set.
+Finished cells are kept in `benchmarks/results/cells` and never run again; tables and
+pictures are rewritten from them. Only cells with the part "test" see the test set.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a stop leaves the old or the new one."""
+    """Replace a file in one step: an interruption leaves the old or the new one."""
     unfinished = path.with_suffix(f"{path.suffix}.unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

@@ -1,4 +1,4 @@
-"""Cells: one method on one draw of one problem, and the store of those done."""
+"""Cells, each one method on one draw of one problem, and the store of finished ones."""
 
 import dataclasses
 import json
@@ -24,8 +24,8 @@ class Cell:
         problem: The data and the training setting.
         method: A key of `METHODS`.
         settings: Arguments of the method.
-        seed: Of the draw, of the weights and of the training.
-        part: What judges it; choices are made on "validation".
+        seed: Seed of the draw, the weights and the training.
+        part: The part that it is evaluated on; choices are made on "validation".
     """
 
     problem: Problem
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What tells this cell from all others."""
+        """The string that tells this cell from all others."""
         described = [
             dataclasses.asdict(self.problem) | {"title": ""},
             self.method,
@@ -48,7 +48,7 @@ class Cell:
 
 
 class Store:
-    """Records of cells that are done, one JSON line each, one file a problem."""
+    """Records of finished cells, one JSON line each, one file per problem."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class Store:
         return self._records[cell.key]
 
     def add(self, cell: Cell, record: Record) -> None:
-        """Append a record at once, so that a stop loses nothing that is done."""
+        """Append a record at once, so that an interruption loses no finished cell."""
         record = {"key": cell.key, **record}
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{cell.problem.name}.jsonl"
@@ -80,7 +80,7 @@ class Store:
 
 
 def run(cell: Cell) -> Record:
-    """Train and judge one cell."""
+    """Train and evaluate one cell."""
     keras.backend.clear_session()
     split = load(cell.problem, cell.part, cell.seed)
     task = task_of(cell.problem, split, cell.seed)
@@ -88,7 +88,7 @@ def run(cell: Cell) -> Record:
 
 
 def task_of(problem: Problem, split: Split, seed: int) -> Task:
-    """Return what a method is given for a draw of a problem."""
+    """Return the task of a method for a draw of a problem."""
     return Task(
         x=split.x,
         y=split.y,

@@ -10,7 +10,7 @@ from benchmarks.measures import by_seed
 from benchmarks.problems import Problem
 
 SEEDS = range(100, 102)
-"""Draws of their own: those of the tests have other minority classes and weights."""
+"""Separate draws: those of the tests have other minority classes and weights."""
 
 
 def cells(problems: tuple[Problem, ...]) -> Iterator[Cell]:

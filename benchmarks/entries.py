@@ -1,4 +1,4 @@
-"""What is compared: the methods with the settings that validation may choose among."""
+"""The methods compared, with the settings that validation may choose from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Entry:
         method: A key of `METHODS`.
         settings: Arguments of the method.
         readout: Whose class probabilities count; "CNN-CL" is the paper's mixture,
-            k-NN for all measures but AUPRC, which is of logistic regression.
+            k-NN for all measures except AUPRC, which is that of logistic regression.
     """
 
     label: str
@@ -77,7 +77,7 @@ BASELINES: tuple[tuple[Entry, ...], ...] = (
     _each("TL-RS-CSL", "triplet", weight=(0.1, 1.0), cost_power=(0.0, 0.5)),
     _each("LMLE", "lmle", margin=(0.1, 0.3), warmup_fraction=(0.5, 0.75)),
 )
-"""The field, each with at most four settings to choose among."""
+"""The methods of the field, each with at most four settings to choose from."""
 
 OURS: tuple[tuple[Entry, ...], ...] = (
     tuple(
@@ -95,11 +95,11 @@ OURS: tuple[tuple[Entry, ...], ...] = (
     ),
     (DOS,),
 )
-"""DOS in its forms; the recommended one, "DOS", has nothing to choose: its defaults."""
+"""The forms of DOS; the recommended one, "DOS", has its defaults, with no choice."""
 
 ALL = BASELINES + OURS
 
 
 def is_baseline(entry: Entry) -> bool:
-    """Tell the field's methods from the forms of DOS."""
+    """Return whether an entry is a method of the field, not a form of DOS."""
     return "DOS" not in entry.label

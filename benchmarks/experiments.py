@@ -14,7 +14,7 @@ SEEDS = range(5)
 
 
 def _reduced(name: str, title: str, p: float) -> dict[str, Any]:
-    """Return what the problems of a data set have in their own way for each p."""
+    """Return the arguments of a data set's problem that depend on p."""
     return {
         "name": f"{name}_p{round(100 * p)}",
         "title": f"{title}, p = {p}" if p else title,
@@ -23,7 +23,7 @@ def _reduced(name: str, title: str, p: float) -> dict[str, Any]:
 
 
 def mnist(p: float) -> Problem:
-    """MNIST whose four minority classes lose the fraction p."""
+    """Return MNIST whose four minority classes lose the fraction p."""
     return Problem(
         **_reduced("mnist", "MNIST", p),
         data="mnist",
@@ -33,7 +33,7 @@ def mnist(p: float) -> Problem:
 
 
 def back_rotation(p: float) -> Problem:
-    """MNIST-back-rotation (re-created); four minority classes lose the fraction p."""
+    """Return re-created MNIST-back-rotation; four classes lose the fraction p."""
     return Problem(
         **_reduced("mnist_back_rotation", "MNIST-back-rotation (re-created)", p),
         data="mnist_back_rotation",
@@ -44,7 +44,7 @@ def back_rotation(p: float) -> Problem:
 
 
 def svhn(p: float) -> Problem:
-    """The SVHN subset whose four minority classes lose the fraction p."""
+    """Return the SVHN subset whose four minority classes lose the fraction p."""
     return Problem(
         **_reduced("svhn_subset", "SVHN subset (5,136 / 2,000)", p),
         data="svhn_cropped",
@@ -54,7 +54,7 @@ def svhn(p: float) -> Problem:
 
 
 def cifar10_lt(ratio: int) -> Problem:
-    """CIFAR-10-LT; no choice was made on it."""
+    """Return CIFAR-10-LT, on which no choice was made."""
     return Problem(
         name=f"cifar10_lt_{ratio}",
         data="cifar10",
@@ -135,7 +135,7 @@ def _at_default(label: str, **settings: Any) -> Entry:
     )
 
 
-# They were made when λ = .3 was the default; λ = .1 was chosen after them.
+# They were run when λ = .3 was the default; λ = .1 was chosen after them.
 UNCHANGED = _changed("the defaults, but λ = 0.3", embedding_readouts=True)
 ABLATIONS: dict[str, tuple[Entry, ...]] = {
     "neighbors": (
@@ -228,7 +228,7 @@ class Experiment:
         entries: Its rows, once the choices are made.
         needs_choice: Whether settings are chosen on validation data first.
         seeds: Draws.
-        part: What judges the cells.
+        part: The part that the cells are evaluated on.
     """
 
     title: str
@@ -239,7 +239,7 @@ class Experiment:
     part: Part = "test"
 
     def cells(self, store: Store) -> Iterator[Cell]:
-        """Yield the trainings, one draw of all after the other."""
+        """Yield the trainings, draw by draw."""
         for seed in self.seeds:
             for problem in self.problems:
                 for entry in self.entries(store):
@@ -249,7 +249,7 @@ class Experiment:
 def chosen_entries(
     labels: tuple[str, ...] = (),
 ) -> Callable[[Store], tuple[Entry, ...]]:
-    """Return what makes the rows of these labels, or of all, once they are chosen."""
+    """Return a function that returns the chosen rows of these labels, or of all."""
 
     def entries(store: Store) -> tuple[Entry, ...]:
         return tuple(

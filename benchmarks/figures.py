@@ -23,7 +23,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 GRAY, BLUE, RED, ORANGE = "#9aa0a6", "#2a6fbb", "#c0392b", "#e8a33d"
-FARTHEST_LEFT = -7.0  # Points; what loses more is drawn as an arrow there.
+FARTHEST_LEFT = -7.0  # Points; a larger loss is drawn as an arrow there.
 Draw = Callable[[Reader], Figure]
 
 
@@ -40,7 +40,7 @@ def write(name: str, reader: Reader, folder: Path) -> list[Path]:
 
 
 def methods(reader: Reader) -> Figure:
-    """Draw the balanced accuracy of each method, mean and sd, one panel a problem."""
+    """Draw the balanced accuracy of each method, mean and sd, one panel per problem."""
     problems = reader.experiment.problems
     figure, panels = _panels(len(problems), height=0.3 * len(reader.entries) + 1.4)
     for axes, problem in zip(panels, problems, strict=True):
@@ -89,7 +89,7 @@ def variance(reader: Reader) -> Figure:
 
 
 def reduction(reader: Reader) -> Figure:
-    """Draw balanced accuracy against the reduction rate, a line a method."""
+    """Draw balanced accuracy against the reduction rate, one line per method."""
     figure, (axes,) = _panels(1, width=8.5, height=5.5)
     problems = reader.experiment.problems
     rates = [problem.imbalance["reduction_rate"] for problem in problems]
@@ -119,7 +119,7 @@ def reduction(reader: Reader) -> Figure:
 
 
 def ablations(reader: Reader) -> Figure:
-    """Draw what each change costs or brings, with its confidence interval."""
+    """Draw what each change costs or gains, with its confidence interval."""
     problems = reader.experiment.problems
     base, *changes = reader.entries
     figure, panels = _panels(len(problems), width=8.5, height=0.27 * len(changes) + 1.2)

@@ -11,7 +11,7 @@ from benchmarks.entries import Entry
 from benchmarks.problems import Part, Problem
 
 Group = str  # "minority", "majority" or "all".
-Values = NDArray[np.float64]  # One value a seed; NaN where the training diverged.
+Values = NDArray[np.float64]  # One value per seed; NaN where the training diverged.
 
 
 def class_wise(record: Record, readout: str, measure: str) -> Values:

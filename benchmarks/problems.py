@@ -1,4 +1,4 @@
-"""The data sets, as they are made imbalanced, with the network trained on each."""
+"""The imbalanced data sets, with the network trained on each."""
 
 import functools
 import os
@@ -39,7 +39,7 @@ class Problem:
     """One data set, one kind of imbalance, one training setting.
 
     Args:
-        name: Unique; the folder of results has one file of this name.
+        name: A unique name; the folder of cells has one file with this name.
         data: "mnist", "svhn_cropped", "cifar10" or "mnist_back_rotation"; with
             "_x10" each training image comes in ten versions.
         title: What the tables say, including what differs from the original data.
@@ -65,7 +65,7 @@ class Problem:
         return NETWORKS[self.network](image_shape, n_classes=10)
 
     def new_optimizer(self) -> keras.optimizers.Optimizer:
-        """Return the optimizer, fresh."""
+        """Return a new optimizer."""
         if isinstance(self.optimizer, str):
             return keras.optimizers.get(self.optimizer)
         return keras.optimizers.SGD(self.optimizer, momentum=0.9)
@@ -73,14 +73,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Split:
-    """What one draw trains on and is judged on.
+    """What one draw is trained and evaluated on.
 
     Attributes:
         x: Training images, shape (m, h, w, c).
         y: Training labels, shape (m,).
-        x_eval: Images of the part that judges.
+        x_eval: Images of the part for evaluation.
         y_eval: Their labels.
-        minority: The classes that lost samples; for data that are not reduced, none.
+        minority: The classes that lost samples; none for data that is not reduced.
     """
 
     x: Images
@@ -91,10 +91,10 @@ class Split:
 
 
 def load(problem: Problem, part: Part, seed: int) -> Split:
-    """Draw the imbalanced training set of a seed, and the part that judges it.
+    """Draw the imbalanced training set of a seed, and load the part for evaluation.
 
-    For "validation" the judging part is held out of the training set before the
-    reduction; the test set is not even loaded.
+    For "validation" that part is held out of the training set before the reduction;
+    the test set is not even loaded.
     """
     x, y, x_eval, y_eval = _read(problem.data, part)
     if not problem.imbalance:
@@ -126,7 +126,7 @@ def _read(data: str, part: Part) -> tuple[Images, Labels, Images, Labels]:
 def _back_rotation(
     x: Images, y: Labels, part: Part, copies: int
 ) -> tuple[Images, Labels, Images, Labels]:
-    """Make 12,000 training images, as many as the paper trains on, and the others.
+    """Make 12,000 training images, as in the paper, and those for evaluation.
 
     Validation images come from MNIST's training images that are not among the 12,000.
     """

@@ -1,4 +1,4 @@
-"""Runs cells that are not done yet, in parallel processes of one thread each."""
+"""Run unfinished cells, in parallel processes of one thread each."""
 
 import importlib.metadata
 import multiprocessing
@@ -19,15 +19,15 @@ PACKAGES = ("keras-dos", "keras", "tensorflow", "scann", "numpy", "scikit-learn"
 
 
 def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
-    """Run the cells that the store does not hold, and add each as it is done.
+    """Run the cells that the store does not have, and add each when it finishes.
 
     Args:
-        wanted: Cells; duplicates and cells that are done are skipped.
+        wanted: Cells; duplicates and finished cells are skipped.
         store: Where records go.
         jobs: Processes at a time.
 
     Raises:
-        RuntimeError: After all others have run, if cells failed.
+        RuntimeError: If cells failed, after all others have run.
     """
     missing = {cell.key: cell for cell in wanted if cell not in store}
     if not missing:
@@ -36,7 +36,7 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
     failures = []
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
     with tqdm(total=len(missing), unit="cell") as progress:
-        # TensorFlow keeps graphs and data of past cells; new processes start without.
+        # TensorFlow keeps graphs and data of past cells; new processes start clean.
         cells = list(missing.values())
         size = CELLS_PER_PROCESS * jobs
         for batch in (cells[i : i + size] for i in range(0, len(cells), size)):
@@ -47,7 +47,7 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
                     cell = running[future]
                     try:
                         store.add(cell, future.result() | made)
-                    except Exception as error:  # One must not cost the others.
+                    except Exception as error:  # One must not stop the others.
                         failures.append(f"{cell.key}: {error!r}")
                         tqdm.write(failures[-1])
                     progress.update()

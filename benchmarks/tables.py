@@ -27,7 +27,7 @@ ADJUSTMENTS = ("logit_adjustment", "deferred_logit_adjustment")
 
 
 class Reader:
-    """Reads the values of one experiment out of the store."""
+    """A reader of one experiment's values in the store."""
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
         self.experiment, self.store = experiment, store
@@ -39,7 +39,7 @@ class Reader:
         problem: Problem,
         value: Callable[[Record, str], float] = balanced_accuracy,
     ) -> Values:
-        """Return a value of each seed."""
+        """Return one value per seed."""
         return by_seed(
             self.store,
             entry,
@@ -55,7 +55,7 @@ class Reader:
         return len(self.experiment.seeds)
 
     def group(self, entry: Entry, problem: Problem, measure: str, group: str) -> Values:
-        """Return the mean of a measure over a group of classes, of each seed."""
+        """Return the mean of a measure over a group of classes, for each seed."""
         return self.values(
             entry, problem, lambda r, name: group_mean(r, name, measure, group)
         )
@@ -91,7 +91,7 @@ def settings_of(entry: Entry) -> str:
 
 
 def comparison(reader: Reader) -> str:
-    """Return a table a problem: every method, and DOS less that method."""
+    """Return one table per problem: every method, and DOS minus that method."""
     parts = []
     ours = reader.entry("DOS")
     for problem in reader.experiment.problems:
@@ -161,7 +161,7 @@ BAR_HEADER = ("data", "DOS with its defaults", "bar", "mean [95 % CI]", "")
 
 
 def _bar(problem: Problem, text: str, values: Values, bar: float) -> Row:
-    """Return a row that tells what was to be reached, and whether the mean does."""
+    """Return a row with the bar, and whether the mean reaches it."""
     answer = "reached" if values.mean() >= bar else "**not reached**"
     digits = 1 if abs(bar) >= 1 or not bar else 3
     return [
@@ -174,7 +174,7 @@ def _bar(problem: Problem, text: str, values: Values, bar: float) -> Row:
 
 
 def bars(reader: Reader) -> str:
-    """Return the comparison, headed by what DOS was to reach and whether it did."""
+    """Return the comparison, headed by the bars for DOS and whether it reached them."""
     ours = reader.entry("DOS")
     over_sampling = reader.entry("random over-sampling")
     plain = reader.entry("plain CNN")
@@ -201,7 +201,7 @@ def bars(reader: Reader) -> str:
 
 
 def long_tail(reader: Reader) -> str:
-    """Return the comparison, headed by the bar for data without choices."""
+    """Return the comparison, headed by the bar for data on which nothing was chosen."""
     ours = reader.entry("DOS")
     rows = []
     for problem in reader.experiment.problems:
@@ -396,7 +396,7 @@ def tables_1_to_3(reader: Reader) -> str:
 
 
 def ablations(reader: Reader) -> str:
-    """Return what each single change makes of the first row."""
+    """Return the effect of each single change to the first row."""
     first, *_ = reader.entries
     problems = reader.experiment.problems
     bases = [reader.values(first, problem) for problem in problems]

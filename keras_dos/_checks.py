@@ -1,4 +1,4 @@
-"""The only validators of arguments, so that one mistake gets one answer everywhere.
+"""The only validators of arguments, so that a mistake gives the same error everywhere.
 
 A wrong type is a TypeError and a wrong value a ValueError. Each error names the
 argument, says what was expected and ends with what was received.
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 
 def is_integer(value: Any) -> bool:
-    """Return whether a value is one integer; a bool is not."""
+    """Return whether a value is an integer; a bool is not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is one real number; a bool is not."""
+    """Return whether a value is a real number; a bool is not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -28,9 +28,9 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
 
     Args:
         name: The argument, for errors.
-        value: What was given for it.
-        minimum: The smallest value that is allowed.
-        maximum: The largest one. Defaults to None: there is none.
+        value: Its value.
+        minimum: The smallest value allowed.
+        maximum: The largest value allowed. Defaults to None: no limit.
 
     Raises:
         TypeError: If it is not an integer.
@@ -78,7 +78,7 @@ def positive(name: str, value: Any) -> float:
     """Return a finite number above 0.
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
         ValueError: If it is out of range.
 
     Example:
@@ -145,7 +145,7 @@ def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
         counts: Samples per class, shape (n,), int64.
 
     Raises:
-        ValueError: If it is not a class, or one without samples.
+        ValueError: If it is not a class, or a class without samples.
 
     Example:
         >>> class_id("minority", 1, np.array([9, 3]))
@@ -155,7 +155,7 @@ def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
         empty = np.flatnonzero(counts == 0).tolist()
         but = f" but {empty}, which have no samples" if empty else ""
         raise ValueError(
-            f"`{name}` must name classes of 0 to {len(counts) - 1}{but}. "
+            f"`{name}` must name classes from 0 to {len(counts) - 1}{but}. "
             f"Received: class {value!r}."
         )
     return int(value)
@@ -170,11 +170,11 @@ def class_ids(
         name: The argument, for errors.
         value: A sequence of classes.
         counts: Samples per class, shape (n,), int64.
-        minimum: The fewest classes that it must name. Defaults to 0.
+        minimum: The smallest number of classes allowed. Defaults to 0.
 
     Raises:
         TypeError: If it is not a sequence of classes.
-        ValueError: If it names a class twice, one without samples, all there are, or
+        ValueError: If it names a class twice, a class without samples, all classes, or
             too few.
 
     Example:
@@ -205,7 +205,7 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     """Return a vector of non-negative integers, one per class.
 
     Raises:
-        ValueError: If it is not one, or not of `n_classes` classes.
+        ValueError: If it is not such a vector, or not of `n_classes` classes.
 
     Example:
         >>> class_counts("counts", [600, 0, 30]).tolist()
@@ -231,10 +231,10 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
 
 
 def real_array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array of real numbers, bfloat16 included; booleans are none.
+    """Return an array of real numbers, including bfloat16 but not booleans.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not such an array.
 
     Example:
         >>> real_array("vectors", [[1, 2]]).shape
@@ -252,7 +252,7 @@ def real_array(name: str, value: Any) -> NDArray[Any]:
 def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     """Return class probabilities, shape (m, n), as float64.
 
-    Rows may miss one by .01, which rounding to bfloat16 does not exceed.
+    Row sums may differ from one by .01, which rounding to bfloat16 does not exceed.
 
     Args:
         name: Where they come from, for errors.
@@ -268,8 +268,8 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     """
     if isinstance(value, Mapping):
         raise TypeError(
-            f"`{name}` must be one array: of the outputs of a DOSModel take "
-            f'["probabilities"]. Received: a mapping of {list(value)}.'
+            f'`{name}` must be one array: take ["probabilities"] of the outputs of a '
+            f"DOSModel. Received: a mapping of {list(value)}."
         )
     array = real_array(name, value)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
@@ -283,7 +283,7 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     wrong = ~((p >= 0).all(axis=1) & (misses <= 0.01))  # True for NaN too.
     if wrong.any():
         raise ValueError(
-            f"`{name}` must be class probabilities, not negative, in rows that sum to "
+            f"`{name}` must be non-negative class probabilities, in rows that sum to "
             "one: end the network with a softmax; NaN means that training diverged. "
             f"Received: {wrong.sum()} of {len(p)} rows that are not, the first "
             f"{p[wrong.argmax()]}."

@@ -1,4 +1,4 @@
-"""Every look into Keras' internals, each with a test that fails when Keras moves."""
+"""All access to Keras' internals, each with a test that fails when Keras changes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import keras
 def compiled_loss_weights(model: keras.Model) -> Any:
     """Return the `loss_weights` of `compile`, or None.
 
-    The public `get_compile_config` would serialize the loss too, and warn of lambdas.
+    The public `get_compile_config` also serializes the loss, and warns about lambdas.
     """
     return model._compile_config.config["loss_weights"]
 
@@ -25,5 +25,5 @@ def inputs_of(tensor: Any) -> list[Any]:
 
 
 def logits_of(probabilities: Any) -> Any:
-    """Return the logits that a softmax of Keras took, or None if it left none."""
+    """Return the logits that a Keras softmax was applied to, or None if not stored."""
     return getattr(probabilities, "_keras_logits", None)

@@ -15,41 +15,41 @@ from keras_dos.settings import Settings
 
 
 class OverloadingCallback(keras.callbacks.Callback):
-    """Turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
+    """A callback that turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
 
     The first epochs warm up on the original samples with the class loss alone, eq. (2).
     Each epoch after them is a round: the training set is embedded, the in-class
     neighbors N(x) of every sample are found, new weights w are drawn, and `fit` trains
     on the over-sampled quadruplets (x, y, N(x), w) with eqs. (8)-(10).
 
-    The logs get `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g), `refresh_time`
-    (seconds that the overloading before this epoch took), `minority_variance` and
-    `majority_variance` (in-class variance of the embeddings at that time, mean over the
-    classes of each group; NaN before the first round).
+    It adds to the logs: `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g),
+    `refresh_time` (seconds spent on overloading before this epoch), `minority_variance`
+    and `majority_variance` (in-class variance of the embeddings at that time, averaged
+    over the classes of each group; NaN before the first round).
 
-    All randomness derives from the seed and the epoch, so one training is one `fit`; a
-    loop of fits passes `initial_epoch` and `warmup_epochs`. With `BackupAndRestore` and
-    `refresh_freq=1` a training resumed where an epoch begins equals an uninterrupted
-    one, unless the model has random layers.
+    All randomness derives from the seed and the epoch. One training is one `fit`; a
+    loop of fits must pass `initial_epoch` and `warmup_epochs`. With `BackupAndRestore`
+    and `refresh_freq=1`, a training resumed at the start of an epoch equals an
+    uninterrupted one, unless the model has random layers.
 
     `val_loss` is the plain loss of `compile`, which rises when the rounds adjust the
-    class loss. A callback that keeps the best weights by it may throw the rounds away:
-    let it monitor a measure that counts classes equally.
+    class loss. A callback that keeps the best weights by it may discard the rounds:
+    let it monitor a measure that counts all classes equally.
 
-    The callback holds its settings and no training, so that it can be pickled, copied
-    and used again.
+    The callback holds only its settings, no training state, so that it can be pickled,
+    copied and reused.
 
     Args:
         k: Overloading parameter k, the number of in-class neighbors: an int, one int
-            per class, or a mapping from class to int (absent classes have 0). With
-            k=0 it is plain over-sampling. A class with n_j <= k samples uses the
-            n_j − 1 neighbors that it has. Defaults to 5.
+            per class, or a mapping from class to int (missing classes get 0). k=0 is
+            plain over-sampling. A class with m_j <= k samples uses the m_j − 1
+            neighbors that it has. Defaults to 5.
         r: Over-sampling size r, quadruplets per sample: "balance" for 1/R of each
             class, the largest class count over its own (eq. 11); "moderate" for the
-            same, but 3 at most, which leaves the rest to `logit_adjustment`; a number
-            for the minority classes, the others keeping 1; one number per class; or a
-            mapping (absent classes have 1). A fraction is filled with samples drawn
-            in each round. Defaults to "moderate".
+            same, but at most 3, which leaves the rest to `logit_adjustment`; a number
+            for the minority classes, with 1 for the others; one number per class; or a
+            mapping (missing classes get 1). Fractional parts are filled with samples
+            drawn in each round. Defaults to "moderate".
         minority: The minority classes. Defaults to None: those with fewer than half as
             many samples as the largest class.
         k_majority: k of the other classes, if `k` is one int; 0 is the paper's k_mjr.
@@ -57,25 +57,26 @@ class OverloadingCallback(keras.callbacks.Callback):
         warmup_epochs: Plain epochs before the first round. Defaults to None: two
             thirds of the epochs of `fit`, rounded down.
         refresh_freq: Epochs per round. Defaults to 1, as the paper suggests.
-        schedule: What each epoch is, instead of the two above: a function of (epoch,
-            epochs) that returns a `keras_dos.schedule.Epoch`. Defaults to None.
-        neighbor_search: "auto" (ScaNN where it imports, else exact), "scann", "exact",
-            or an object with `search(vectors, k)`; see `keras_dos.search`.
-        weight_sampler: What draws w: a function of (exists, rng); see
+        schedule: Replaces the two above: a function of (epoch, epochs) that returns a
+            `keras_dos.schedule.Epoch`. Defaults to None.
+        neighbor_search: "auto" (ScaNN if it can be imported, otherwise exact), "scann",
+            "exact", or an object with `search(vectors, k)`; see `keras_dos.search`.
+            Defaults to "auto".
+        weight_sampler: A function of (exists, rng) that draws w; see
             `keras_dos.draws.WeightSampler`. Defaults to uniform on the simplex.
         loss_form: "scale_free" measures squared distances in a unit taken at each
-            refresh, their mean over in-class neighbors, so that one weight serves
-            embeddings of any scale; "paper" is the paper's form, which collapses
-            embeddings of a large scale; or a `keras_dos.MicroClusterObjective`.
+            refresh, their mean over in-class neighbors, so that one weight works for
+            embeddings of any scale; "paper" is the paper's form, under which embeddings
+            of a large scale collapse; or a `keras_dos.MicroClusterObjective`.
             Defaults to "scale_free".
-        embedding_weight: λ, the weight of ℓ'_f beside ℓ'_g. Defaults to None: 0.1 for
-            a scale-free form, 1 for the paper's.
+        embedding_weight: λ, the weight of ℓ'_f relative to ℓ'_g. Defaults to None: 0.1
+            for a scale-free form, 1 for the paper's.
         logit_adjustment: Exponent τ of the class frequencies of the training set, by
             which H of eq. (9) is adjusted in the rounds (logit adjustment, Menon et
             al., ICLR 2021); the warm-up keeps the plain H of eq. (2), since deferring
-            it gains accuracy. 0 is the paper's H. Defaults to None: 1, but 0 where no
-            class has neighbors (k = 0), which stays plain cross-entropy.
-        seed: Seed of shuffling, of w and of fractional r. Defaults to 0.
+            the adjustment improves accuracy. 0 is the paper's H. Defaults to None: 1,
+            or 0 if no class has neighbors (k = 0), which stays plain cross-entropy.
+        seed: Seed for shuffling, w and fractional r. Defaults to 0.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -134,17 +135,17 @@ class OverloadingCallback(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Check that this training is one of `DOSModel.fit` with this callback."""
+        """Raise TypeError unless `DOSModel.fit` runs this training."""
         if getattr(self.model, "rounds", None) is None:
             raise TypeError(
-                "OverloadingCallback works in the list of callbacks given to the `fit` "
-                "of a DOSModel; any classifier becomes one by "
+                "`callbacks` may include an OverloadingCallback only in the `fit` of a "
+                "DOSModel: convert a classifier with "
                 'DOSModel.from_classifier(model, embedding="layer name"). '
                 f"Received: a model of type {type(self.model).__name__}."
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Give the dataset what this epoch trains on."""
+        """Prepare what this epoch trains on."""
         self._rounds.begin_epoch(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

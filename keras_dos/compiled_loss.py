@@ -16,7 +16,7 @@ class CompiledLoss:
             returns one value per example.
 
     Raises:
-        ValueError: If the loss is none that can be weighted per slot.
+        ValueError: If the loss cannot be weighted per slot.
 
     Example:
         >>> h = CompiledLoss("sparse_categorical_crossentropy")
@@ -42,7 +42,7 @@ class CompiledLoss:
 
         Args:
             y: Labels, shape (b,), (b, 1) or one-hot (b, n).
-            logits: Of g(v), shape (b, s, n), float32.
+            logits: Logits of g(v), shape (b, s, n), float32.
 
         Returns:
             Shape (b, s), float32.
@@ -51,8 +51,8 @@ class CompiledLoss:
             ValueError: If the loss does not give one value per example.
         """
         b, s, n = ops.shape(logits)
-        # From this very softmax Keras' cross-entropies find their way back to the
-        # logits; probabilities below 1e-7 would have no gradient.
+        # Keras' cross-entropies recover the logits from this softmax; with plain
+        # probabilities, those below 1e-7 would have no gradient.
         probabilities = keras.activations.softmax(ops.reshape(logits, (-1, n)))
         values = self._per_example(ops.repeat(y, s, axis=0), probabilities)
         if len(values.shape) != 1:
@@ -64,9 +64,9 @@ class CompiledLoss:
         return ops.reshape(values, (b, s))
 
     def reduced(self, values: Any, sample_weight: Any = None) -> Any:
-        """Return the loss of a batch from values of shape (b,), a scalar.
+        """Return the scalar loss of a batch from values of shape (b,).
 
-        Under tf.distribute it is the part of one replica, as for any Keras loss.
+        Under tf.distribute it is one replica's part, as for any Keras loss.
         """
         return self._reduction(values, values, sample_weight)
 
@@ -79,7 +79,7 @@ def per_example(loss: Any) -> Callable[[Any, Any], Any]:
     """
     if loss is None or isinstance(loss, (dict, list, tuple)):
         raise ValueError(
-            "DOSModel takes one loss, on its class probabilities: "
+            "`loss` of a DOSModel must be one loss, on its class probabilities: "
             'compile(loss="sparse_categorical_crossentropy"). '
             f"Received: loss={loss!r}."
         )
@@ -102,14 +102,14 @@ def over_replicas(value: Any) -> Any:
 
 
 def _crossentropy(y: Any, p: Any) -> Any:
-    """Tell sparse from one-hot labels, as `compile` does for this name."""
+    """Choose by the labels, sparse or one-hot, as `compile` does for this name."""
     if y.shape[1:] == p.shape[1:]:
         return keras.losses.categorical_crossentropy(ops.cast(y, p.dtype), p)
     return keras.losses.sparse_categorical_crossentropy(y, p)
 
 
 class _Reduction(keras.losses.Loss):
-    """Reduces values of examples as any Keras loss, under tf.distribute too."""
+    """The reduction of any Keras loss over per-example values."""
 
     def __init__(self, reduction: str) -> None:
         super().__init__(name="reduction", reduction=reduction)

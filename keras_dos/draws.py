@@ -1,4 +1,4 @@
-"""What a round draws: w of line 17 of Algorithm 1, and the copies that r asks for."""
+"""What a round draws, line 17 of Algorithm 1: w, and the copies that r calls for."""
 
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ __all__ = ["WeightSampler", "draw_weights"]
 
 
 class WeightSampler(Protocol):
-    """What draws w: any function of (exists, rng).
+    """A function of (exists, rng) that draws w.
 
     Example:
         Equal weights instead of random ones:
@@ -28,11 +28,11 @@ class WeightSampler(Protocol):
 
         Args:
             exists: Whether there is a neighbor, shape (z, k), bool.
-            rng: The only source of randomness to use, so that a seed says all.
+            rng: The only source of randomness to use, so that the seed determines w.
 
         Returns:
-            Shape (z, k + 1), not negative; rows sum to one, slots without neighbor
-            have 0. A slot with 0 counts as one that does not exist.
+            w, shape (z, k + 1), non-negative; rows sum to one, and slots without a
+            neighbor have 0. A slot with 0 counts as one that does not exist.
         """
         ...
 
@@ -43,14 +43,14 @@ def draw_weights(
     """Draw w uniformly on the simplex over slot 0 and the neighbors that exist.
 
     Uniform on the simplex is Dirichlet(1, …, 1): normalized exponential variables.
-    Uniform variables divided by their sum would crowd around its center.
+    Uniform variables divided by their sum would cluster around its center.
 
     Args:
         exists: Whether there is a neighbor, shape (z, k), bool.
         rng: The source of randomness.
 
     Returns:
-        w, shape (z, k + 1), float32; rows sum to one, slots without neighbor have 0.
+        w, shape (z, k + 1), float32; rows sum to one, slots without a neighbor have 0.
 
     Example:
         >>> w = draw_weights(np.array([[True, False]]), np.random.default_rng(0))
@@ -59,7 +59,7 @@ def draw_weights(
     """
     shape = (len(exists), exists.shape[1] + 1)
     draws: NDArray[np.float32] = rng.standard_exponential(shape, np.float32)
-    # 0 is the mark of a slot that does not exist, so no other may reach it.
+    # 0 marks a slot that does not exist, so no other slot may get it.
     draws = np.maximum(draws, np.float32(1e-6))
     draws[:, 1:] *= exists
     draws /= draws.sum(axis=1, keepdims=True)
@@ -69,18 +69,18 @@ def draw_weights(
 def sampled_weights(
     sampler: WeightSampler, exists: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return w from a sampler.
+    """Return w from a sampler, after checking it.
 
     Args:
-        sampler: What draws w.
+        sampler: The function that draws w.
         exists: Whether there is a neighbor, shape (z, k), bool.
         rng: The source of randomness.
 
     Returns:
-        Shape (z, k + 1), float32.
+        w, shape (z, k + 1), float32.
 
     Raises:
-        ValueError: If the sampler does not draw such weights.
+        ValueError: If the sampler does not return weights on the simplex.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def sampled_weights(
     shape = (len(exists), exists.shape[1] + 1)
     if (
         weights.shape != shape
-        or not (weights >= 0).all()  # NaN is not either.
+        or not (weights >= 0).all()  # Also True for NaN.
         or not (weights[:, 0] > 0).all()
         or weights[:, 1:][~exists].any()
         or not np.allclose(weights.sum(axis=1), 1, atol=1e-3)
@@ -112,10 +112,10 @@ def draw_copies(
     Args:
         n: Number of samples.
         size: Number of places to fill, round(r_j · n).
-        rng: Chooses the samples that take the rest of size / n.
+        rng: Chooses the samples that fill the remainder of size / n.
 
     Returns:
-        For each place the number of the copy and the sample, shape (size,), int64.
+        The copy number and the sample of each place, each of shape (size,), int64.
 
     Example:
         >>> copies, samples = draw_copies(2, 5, np.random.default_rng(0))

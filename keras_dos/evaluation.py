@@ -88,7 +88,7 @@ class ClasswiseReport:
             no class of the group has test samples.
 
         Raises:
-            ValueError: If `group` is none of these, or if it is `"minority"` or
+            ValueError: If `group` is not one of these, or if it is `"minority"` or
                 `"majority"` and the report was made without minority classes.
 
         Example:
@@ -152,8 +152,8 @@ def classwise_report(
         probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
             real dtype; each row sums to one within 0.01.
         minority: Indices of the minority classes *of the training data*, for example
-            `minority_classes(class_counts(y_train))`. Defaults to None: as if empty,
-            only the averages over all classes are reported.
+            `minority_classes(class_counts(y_train))`. Defaults to None: as if empty, so
+            that only the averages over all classes are reported.
 
     Returns:
         The measures of each class.
@@ -161,9 +161,9 @@ def classwise_report(
     Raises:
         TypeError: If `y_true` or `probabilities` are not numbers, or `minority` is
             not a sequence.
-        ValueError: If the shapes do not match, if a row of `probabilities` is not
-            one of probabilities, if `y_true` is refused by `sparse_labels`, or if
-            `minority` does not name different classes, at most n - 1 of them.
+        ValueError: If the shapes do not match, if a row of `probabilities` does not
+            hold probabilities, if `sparse_labels` rejects `y_true`, or if `minority`
+            does not name different classes, at most n - 1 of them.
 
     Example:
         >>> report = classwise_report([0, 1], [[0.9, 0.1], [0.6, 0.4]])
@@ -233,7 +233,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
     for method, report in reports.items():
         if not report.minority:
             raise ValueError(
-                "`reports` must be made with `minority`, each of them. "
+                "`reports` must all be made with `minority`. "
                 f"Received: the report of {method!r}, which has no minority classes."
             )
         values = [
@@ -250,7 +250,7 @@ def _three_digits(values: list[float]) -> list[str]:
 
 
 def _aligned(rows: list[list[str]]) -> str:
-    """Join cells to lines, the first column flush left and the others flush right."""
+    """Join cells into lines, the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -63,8 +63,8 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
         Samples per class, shape `(n,)`, int64.
 
     Raises:
-        TypeError: As `sparse_labels`.
-        ValueError: As `sparse_labels`.
+        TypeError: As for `sparse_labels`.
+        ValueError: As for `sparse_labels`.
 
     Example:
         >>> class_counts([0, 2, 2, 0, 2], n_classes=4)
@@ -79,7 +79,7 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
 
 
 def minority_classes(counts: ArrayLike) -> tuple[int, ...]:
-    """Name the minority classes.
+    """Find the minority classes.
 
     A class is in the minority if it has at least one sample and fewer than half as
     many samples as the largest class.
@@ -161,7 +161,7 @@ def _from_one_hot(rows: NDArray[Any], n_classes: int | None) -> NDArray[np.int64
 
 
 def _from_indices(values: NDArray[Any], n_classes: int | None) -> NDArray[np.int64]:
-    # NaN, infinity and values beyond int64 do not survive the way there and back.
+    # NaN, infinity and values beyond int64 do not survive the round trip.
     with np.errstate(invalid="ignore"):
         indices = values.astype(np.int64)
     wrong = (indices != values) | (indices < 0)

@@ -2,12 +2,12 @@
 
 A micro-cluster N(x) has s = k + 1 slots. Slot 0 holds the live embedding f(x), so
 that with k = 0 the losses are those of plain training; slots 1..k hold stored
-embeddings of in-class neighbors, constants of the training step. All functions are
+embeddings of in-class neighbors, constants in the training step. All functions are
 batched, take a mask for clusters with fewer than k neighbors, and compute in float32:
 in float16 a squared distance above 65,504 would be infinite.
 
-Each function serves both forms of its equation: without the weights w it is the plain
-form (3)-(5), with them the weighted form (8)-(10).
+Each function has both forms of its equation: the plain form (3)-(5) without the
+weights w, the weighted form (8)-(10) with them.
 """
 
 from typing import Any
@@ -97,7 +97,7 @@ def slot_shares(
     terms = _weighted(distances, weights)
     if mask is not None:
         terms = ops.where(mask, terms, float("inf"))
-    # Not ops.softmax, which warns of one slot: plain training, and right.
+    # Not ops.softmax, which warns about a single slot, the normal case with k = 0.
     return tf.nn.softmax(-terms, axis=-1)
 
 
@@ -129,7 +129,7 @@ def classification_loss(
 
 
 def adjusted_logits(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
-    """Return logits shifted by the class frequencies of the training set.
+    """Return the logits shifted by the class frequencies of the training set.
 
     z'_j = z_j + τ log π_j. A cross-entropy taken on z' leaves z itself free of the
     prior: logit adjustment (Menon et al., ICLR 2021), here for H in eq. (9).

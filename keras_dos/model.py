@@ -1,4 +1,4 @@
-"""The model: a Keras classifier that shows its embedding."""
+"""The model: a Keras classifier that also outputs its embedding."""
 
 import contextlib
 import functools
@@ -22,21 +22,21 @@ from keras_dos.slots import slot_logits
 class DOSModel(keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
-    It is a functional Keras model with two named outputs, and compiles with one loss
-    and metrics on the probabilities. With an `OverloadingCallback` among the callbacks
-    of `fit` it trains with the micro-cluster losses, eqs. (8)-(10); without one it is
+    It is a functional Keras model with two named outputs, compiled with one loss and
+    with metrics on the probabilities. With an `OverloadingCallback` among the callbacks
+    of `fit`, it trains with the micro-cluster losses, eqs. (8)-(10); without one, it is
     a plain Keras classifier.
 
     Args:
         inputs: The input of the network: a `keras.Input` or a nested structure of them.
-        outputs: A dict of two tensors: "embedding", f(x), shape (batch, d), and
-            "probabilities", g(f(x)), shape (batch, n), a softmax computed from the
+        outputs: A dict of two tensors: "embedding", f(x), shape (b, d), and
+            "probabilities", g(f(x)), shape (b, n), a softmax computed from the
             embedding alone.
         **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Attributes:
-        rounds: The `keras_dos.rounds.Rounds` of the training that runs; None outside of
-            a `fit` with an `OverloadingCallback`.
+        rounds: The `keras_dos.rounds.Rounds` of the current training; None outside a
+            `fit` with an `OverloadingCallback`.
 
     Raises:
         ValueError: If the outputs are not such a pair, or are logits.
@@ -61,19 +61,20 @@ class DOSModel(keras.Model):
     def from_classifier(
         cls, classifier: keras.Model, embedding: str, name: str | None = None
     ) -> "DOSModel":
-        """Make a DOSModel of a functional or sequential Keras classifier.
+        """Make a DOSModel from a functional or sequential Keras classifier.
 
         Args:
-            classifier: A built model from x to class probabilities, shape (batch, n).
+            classifier: A built model from x to class probabilities, shape (b, n).
                 Its layers and weights are shared, not copied.
-            embedding: The name of the layer whose output, shape (batch, d), is f(x).
-            name: The name of the model. Defaults to None: one that Keras chooses.
+            embedding: The name of the layer whose output, shape (b, d), is f(x).
+            name: The name of the model. Defaults to None: Keras chooses one.
 
         Returns:
             The model.
 
         Raises:
-            ValueError: If there is no such layer, or its output is not an embedding.
+            ValueError: If `classifier` is not such a model, it has no such layer, or
+                the output of the layer is not an embedding.
 
         Example:
             >>> import keras
@@ -138,33 +139,33 @@ class DOSModel(keras.Model):
 
         The arguments are those of `keras.Model.fit`. With the callback:
 
-        * `x` may also be a `keras_dos.samples.SampleSource`. Other training data are
-          read once and kept in memory, so that every sample stays with its own
-          neighbors. Random augmentation in a dataset would be frozen by this: put it
-          into the model as layers. Leave repetitions to `epochs`: a copy of a sample
-          would be its nearest neighbor.
-        * An epoch is one pass over the over-sampled set Z' of eq. (7), in the warm-up
-          too: ceil(Σ_j r_j n_j / batch size) steps. `shuffle` also applies to datasets,
-          by the seed of the callback.
-        * `loss` is that of the rounds, with the embedding loss and the adjusted H;
-          `val_loss` is the plain loss of `compile`. `class_weight` and `sample_weight`
-          weight both parts of the loss.
-        * The default of `warmup_epochs` follows from `epochs`: with `initial_epoch`
-          give it, so that the warm-up keeps its place.
-        * `steps_per_epoch` and endless datasets are refused.
+        * `x` may also be a `keras_dos.samples.SampleSource`. Other training data is
+          read once and kept in memory, so that each sample keeps its own neighbors.
+          This would freeze random augmentation in a dataset: put it in the model, as
+          layers. Use `epochs`, not repeated data: a copy of a sample would be its
+          nearest neighbor.
+        * An epoch, even in the warm-up, is one pass over the over-sampled set Z' of
+          eq. (7): ceil(Σ_j r_j m_j / batch size) steps. `shuffle` also applies to
+          datasets; the order follows from the seed of the callback.
+        * In the rounds, `loss` includes the embedding loss and the adjusted H;
+          `val_loss` is always the plain loss of `compile`. `class_weight` and
+          `sample_weight` weight both parts of the loss.
+        * The default of `warmup_epochs` depends on `epochs`: if you pass
+          `initial_epoch`, set `warmup_epochs` too, so that the warm-up does not move.
+        * `steps_per_epoch` and endless datasets raise an error.
 
         Args:
-            x: Arrays, any nested structure of them; a finite and batched
+            x: An array or a nested structure of arrays; a finite and batched
                 tf.data.Dataset of (x, y) or (x, y, sample_weight); or a source.
             y: Labels of the arrays: integers (m,) or (m, 1), or one-hot (m, n).
             batch_size: Samples per step for arrays. Defaults to None, which is 32.
             epochs: Number of the last epoch, warm-up included. Defaults to 1.
             verbose: As in Keras.
-            callbacks: Keras callbacks, at most one `OverloadingCallback` among them.
-            validation_split: Fraction of the arrays, from their end, kept for
-                validation. Defaults to 0.
+            callbacks: Keras callbacks, including at most one `OverloadingCallback`.
+            validation_split: Fraction of the arrays, taken from the end, to hold out
+                for validation. Defaults to 0.
             validation_data: As in Keras; it takes no part in the overloading.
-            shuffle: Whether to shuffle the quadruplets at each epoch. Defaults to True.
+            shuffle: Whether to shuffle the quadruplets in each epoch. Defaults to True.
             class_weight: As in Keras.
             sample_weight: As in Keras, shape (m,).
             initial_epoch: As in Keras.
@@ -174,16 +175,20 @@ class DOSModel(keras.Model):
             validation_freq: As in Keras.
 
         Returns:
-            The `History`.
+            The `History` of the training.
 
         Raises:
-            ValueError: If the data, the labels or the arguments cannot work.
-            TypeError: If the data are of a kind that cannot be read in one pass.
+            ImportError: If `neighbor_search="scann"` and ScaNN cannot be imported.
+            RuntimeError: If the neighbor search breaks its contract.
+            TypeError: If the data cannot be read in one pass, or a setting or the
+                answer of the schedule has the wrong type.
+            ValueError: If the data, the labels or the arguments are invalid or do not
+                fit together, or if embeddings are not finite.
         """
         arguments = locals()
         del arguments["self"], arguments["__class__"]
         overloading, others = _split_callbacks(callbacks)
-        # Keras' own error says best what an uncompiled model lacks.
+        # For an uncompiled model, Keras' own error is the clearest.
         if overloading is None or not self.compiled:
             return super().fit(**arguments)
         check_training(self, steps_per_epoch)
@@ -203,7 +208,7 @@ class DOSModel(keras.Model):
 
     @contextlib.contextmanager
     def _trained_by(self, rounds: Rounds) -> Iterator[None]:
-        """Take steps on the quadruplets of rounds, for the time of a `fit`."""
+        """Train on the quadruplets of `rounds` for the duration of a `fit`."""
         # A step traced in another fit belongs to other rounds, or to none.
         self.rounds, self.train_function = rounds, None
         try:
@@ -212,7 +217,7 @@ class DOSModel(keras.Model):
             self.rounds = self.train_function = None
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step: plain, or on the micro-cluster losses of a round."""
+        """Take one step: plain, or on the micro-cluster losses."""
         if self.rounds is None:
             logs: dict[str, Any] = super().train_step(data)
             return logs
@@ -257,25 +262,25 @@ class DOSModel(keras.Model):
         return metrics
 
     def reset_metrics(self) -> None:
-        """Reset all metrics, the parts of the micro-cluster loss among them."""
+        """Reset all metrics, including the parts of the micro-cluster loss."""
         super().reset_metrics()
         if self.rounds is not None:
             self.rounds.loss.reset_logs()
 
     def _regularization(self) -> Any:
-        """Return the sum of `add_loss` and weight penalties, one share a replica."""
+        """Return one replica's part of the sum of `add_loss` and weight penalties."""
         total = sum(ops.sum(ops.cast(loss, "float32")) for loss in self.losses)
         return total / self.distribute_strategy.num_replicas_in_sync
 
 
 def _split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
-    """Split what `fit` was given into its OverloadingCallback and all others."""
+    """Split the callbacks into the OverloadingCallback, if any, and the others."""
     listed = [c for c in keras.tree.flatten(callbacks) if c is not None]
     found = [c for c in listed if isinstance(c, OverloadingCallback)]
     if len(found) > 1:
         raise ValueError(
-            "One training has one OverloadingCallback; give k and r per class instead. "
-            f"Received: {len(found)} of them."
+            "`callbacks` must include at most one OverloadingCallback; set k and r per "
+            f"class instead. Received: {len(found)} of them."
         )
     others = [c for c in listed if c not in found]
     return (found[0] if found else None), others

@@ -57,7 +57,7 @@ def c20_c50_f500_f120(input_shape: tuple[int, int, int], n_classes: int) -> DOSM
 
     Like `c6_c16_f400_f120`, with convolutions of 20 and 50 filters and
     fully-connected layers of 500 and 120 units (Section 4.1 and Table 4 of [1]).
-    Kernels (5x5, no padding) and pooling (2x2) follow LeNet [2] here, too.
+    Kernels (5x5, no padding) and pooling (2x2) again follow LeNet [2].
 
     Args:
         input_shape: Height, width and channels of an image, at least (16, 16, 1).

@@ -1,4 +1,4 @@
-"""Eqs. (8)-(10) put together: how N(x) pulls f(x) and shares its class loss."""
+"""Eqs. (8)-(10) put together: how N(x) pulls f(x) and divides its class loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ class MicroClusterObjective:
 
     The default is the scale-free form. Squared distances are measured in D̄, the mean
     squared distance to an in-class neighbor at the last refresh, so that one weight λ
-    serves embeddings of any scale. The paper's form is
+    works for embeddings of any scale. The paper's form is
     `MicroClusterObjective(scale_free=False, temperature=1.0, cap=None)`, which
     `OverloadingCallback(loss_form="paper")` selects.
 
     Args:
         scale_free: Whether squared distances are measured in D̄. Defaults to True.
         temperature: T of ρ' ∝ exp(−w d² / T). With distances in D̄, T = 1 makes ρ'
-            nearly uniform, and the live f(x) would get only 1/(k+1) of the class
+            nearly uniform, which leaves the live f(x) only 1/(k+1) of the class
             gradient. Defaults to 0.1.
-        cap: The squared distance, in the same unit, beyond which a slot pulls no more;
-            None for no limit. In a healthy round hardly any neighbor is that far. Where
-            training moves the embeddings far from those stored, as rounds without
-            warm-up or fresh batch normalization do, the pull would tear the network
-            apart. Defaults to 10.
-        shares: ρ', from distances, weights and mask, each of shape (b, s), to shares
-            of shape (b, s). Defaults to `keras_dos.losses.slot_shares`.
+        cap: The squared distance, in the same unit, beyond which a slot no longer
+            pulls; None for no limit. In a healthy round hardly any neighbor is that
+            far. If training moves the embeddings far from those stored, as in rounds
+            without warm-up or with fresh batch normalization, the pull would tear the
+            network apart. Defaults to 10.
+        shares: ρ', a function from distances, weights and mask, each of shape (b, s),
+            to shares of shape (b, s). Defaults to `keras_dos.losses.slot_shares`.
         differentiate_shares: Whether the gradient also flows through ρ'; the paper
             calls it a weight. Defaults to False.
-        slots: N(x), from the live f(x), shape (b, d), the stored neighbors, shape
-            (b, k, d), and w, shape (b, k + 1), to slots of shape (b, k + 1, d), slot 0
-            the live one. Defaults to `keras_dos.slots.fill_slots`.
+        slots: N(x), a function from the live f(x), shape (b, d), the stored neighbors,
+            shape (b, k, d), and w, shape (b, k + 1), to slots of shape (b, k + 1, d),
+            with the live one in slot 0. Defaults to `keras_dos.slots.fill_slots`.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -71,11 +71,11 @@ class MicroClusterObjective:
 
     @property
     def default_weight(self) -> float:
-        """λ where none is given: measured for D̄, else the paper's implicit 1."""
+        """The default of λ: 0.1 in the scale-free form, else the paper's implicit 1."""
         return 0.1 if self.scale_free else 1.0
 
     def distances(self, slots: Any, unit: Any) -> Any:
-        """Return ‖f(x) − v‖² of each slot v in a unit, up to the cap.
+        """Return ‖f(x) − v‖² of each slot v in a given unit, limited by the cap.
 
         Args:
             slots: N(x), shape (b, s, d), slot 0 the live f(x).
@@ -115,4 +115,4 @@ LOSS_FORMS = {
     "scale_free": MicroClusterObjective(),
     "paper": MicroClusterObjective(scale_free=False, temperature=1.0, cap=None),
 }
-"""The objectives that have a name."""
+"""The named objectives."""

@@ -1,4 +1,4 @@
-"""The two outputs of a DOSModel: what they must be, and where a layer gives one."""
+"""The two outputs of a DOSModel: what they must be, and how to find one by layer."""
 
 from typing import Any
 
@@ -11,12 +11,13 @@ def check_outputs(model: keras.Model) -> None:
     """Raise unless a model has the outputs "embedding" and "probabilities".
 
     Raises:
-        ValueError: If it has others, of other shapes, or logits.
+        ValueError: If it has other outputs, of other shapes, or logits, or if its
+            probabilities do not depend on the embedding alone.
     """
     outputs = getattr(model, "output", None)
     if not isinstance(outputs, dict) or set(outputs) != {"embedding", "probabilities"}:
         raise ValueError(
-            "DOSModel is used as a functional model with two outputs: "
+            "`outputs` must be a dict of the two outputs of a functional model: "
             'DOSModel(inputs, {"embedding": e, "probabilities": p}). '
             f"Received: outputs={outputs}."
         )
@@ -24,7 +25,7 @@ def check_outputs(model: keras.Model) -> None:
         if len(tensor.shape) != 2 or tensor.shape[-1] is None:
             raise ValueError(
                 f'The output "{name}" must have shape (batch, size): pool or flatten '
-                f"what comes out of convolutions. Received: shape {tensor.shape}."
+                f"the output of convolutions. Received: shape {tensor.shape}."
             )
     if outputs["probabilities"].shape[-1] < 2:
         raise ValueError(
@@ -52,14 +53,14 @@ def check_outputs(model: keras.Model) -> None:
 def output_of_layer(classifier: keras.Model, name: Any) -> Any:
     """Return the output of a layer from which a classifier's output was computed.
 
-    `layer.output` will not do: of a nested model it is a tensor of the inner graph.
+    `layer.output` does not work: for a nested model it is a tensor of the inner graph.
 
     Args:
         classifier: A built model with a graph and one output.
         name: The name of the layer.
 
     Raises:
-        ValueError: If it is no such classifier, or has no such layer.
+        ValueError: If `classifier` is not such a model, or has no such layer.
 
     Example:
         >>> classifier = keras.Sequential([

@@ -4,7 +4,7 @@
 |---|---|
 | 5 (STL) | `plain_epoch` here: the warm-up epochs of `fit` |
 | 6 (for t = 1..T) | the epochs of `fit`: `Rounds.begin_epoch`, by `schedule.py` |
-| 7-9 (v_i = f(x_i)) | `overload` here, with the `embed` that it is given |
+| 7-9 (v_i = f(x_i)) | `overload` here, with its argument `embed` |
 | 10-21 (N(x), w, Z) | `overload` here |
 | 22 (MTL) | `DOSModel.train_step`, on the batches of `QuadrupletBatches` |
 """
@@ -29,14 +29,14 @@ from keras_dos.spread import class_moments, distance_unit, reference_samples
 
 @dataclass(frozen=True)
 class Round:
-    """What one overloading yields.
+    """The result of one overloading.
 
     Attributes:
         quadruplets: Z', each sample before any of its further copies.
         unit: The squared distance that counts as 1 in the scale-free form of (8) and
-            (10), from `distance_unit`; 0 where there are no neighbors.
+            (10), from `distance_unit`; 0 if there are no neighbors.
         variances: In-class variance (mean squared distance to the class mean) of each
-            class; empty where no class is overloaded.
+            class; empty if no class is overloaded.
     """
 
     quadruplets: Quadruplets
@@ -59,14 +59,15 @@ def overload(
         classes: y, the class of each sample, shape (m,), int64.
         parameters: k_j and r_j of each class.
         search: The neighbor search.
-        rng: The source of w and of the samples that a fractional r_j adds.
-        sampler: What draws w. Defaults to `draw_weights`.
+        rng: Random generator for w and for the samples that a fractional r_j adds.
+        sampler: The function that draws w. Defaults to `draw_weights`.
 
     Returns:
-        Z' and the measures taken on the embeddings.
+        Z' and the measures of the embeddings.
 
     Raises:
-        ValueError: If an embedding is not finite, or `sampler` draws no weights.
+        ValueError: If an embedding is not finite or too large, `sampler` does not
+            return weights on the simplex, or `search` writes into the embeddings.
         RuntimeError: If the search breaks its contract.
 
     Example:
@@ -87,7 +88,7 @@ def overload(
     overloaded = np.flatnonzero(k[classes] > 0)
     reference = reference_samples(classes, parameters, rng)
     embedded = np.union1d(overloaded, reference)
-    embeddings = embed(embedded)  # Lines 7-9, for the classes line 11 will ask for.
+    embeddings = embed(embedded)  # Lines 7-9, for the classes that line 11 needs.
     table = embeddings[k[classes[embedded]] > 0]
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
@@ -144,14 +145,14 @@ def plain_epoch(
 ) -> NDArray[np.int64]:
     """Return the samples of one epoch of single-task training: line 5.
 
-    An epoch of Keras has a fixed number of steps, and Z' is larger than the training
-    set. Warm-up epochs of that size cut an endless row of full passes into pieces.
+    Keras epochs have a fixed number of steps, and Z' is larger than the training set.
+    Warm-up epochs of that size cut an endless sequence of full passes into pieces.
 
     Args:
         m: Number of samples.
         size: Samples per epoch.
         epoch: The epoch, from 0.
-        order: The order of the samples in each pass.
+        order: A function from the number of a pass to the order of its samples.
 
     Returns:
         Sample ids, shape (size,), int64.

@@ -1,4 +1,4 @@
-"""Class-wise k and r (section 3.5): what the user asked for, one value per class."""
+"""Class-wise k and r (Section 3.5): the user's choice as one value per class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from keras_dos.labels import minority_classes
 __all__ = ["ClassParameters", "resolve_class_parameters"]
 
 # The largest r of "moderate": beyond it the few samples of a rare class repeat so often
-# that they are learned by heart, and the prior-adjusted loss does better.
+# that they are memorized, and the prior-adjusted loss does better.
 MODERATE_R = 3.0
 
 ClassWiseInt: TypeAlias = int | Sequence[int] | Mapping[int, int]
@@ -43,7 +43,7 @@ class ClassParameters:
 
     @property
     def k_max(self) -> int:
-        """The most neighbors that a sample can have: max_j min(k_j, counts_j − 1)."""
+        """The most neighbors that any sample has: max_j min(k_j, counts_j − 1)."""
         return int(np.minimum(self.k, np.maximum(self.counts - 1, 0)).max())
 
     def group(self, name: str) -> tuple[int, ...]:
@@ -65,7 +65,7 @@ def resolve_class_parameters(
 ) -> ClassParameters:
     """Resolve the arguments of `OverloadingCallback` against the class counts.
 
-    An epoch has ceil(`n_quadruplets` / batch size) steps, warm-up epochs too.
+    An epoch, even a warm-up epoch, has ceil(`n_quadruplets` / batch size) steps.
 
     Args:
         counts: Samples per class, shape (n,), int.
@@ -78,8 +78,8 @@ def resolve_class_parameters(
         The parameters of every class.
 
     Raises:
-        ValueError: If a value is out of range, names a class that does not exist or has
-            no samples, or would have no effect.
+        ValueError: If a value is out of range, has the wrong length, names a class that
+            does not exist or has no samples, or would have no effect.
         TypeError: If a value is of the wrong type.
 
     Example:
@@ -107,7 +107,8 @@ def check_k(k: Any, k_majority: Any) -> None:
 
     Raises:
         TypeError: If one is of the wrong type.
-        ValueError: If one is negative, or they do not go together.
+        ValueError: If one is negative, `k` is empty, or `k_majority` is given with a k
+            per class.
     """
     values = _class_wise("k", k, _checks.is_integer, "an int")
     if any(v < 0 for v in values):
@@ -117,8 +118,8 @@ def check_k(k: Any, k_majority: Any) -> None:
     _checks.integer("k_majority", k_majority, minimum=0)
     if not _checks.is_integer(k):
         raise ValueError(
-            "`k_majority` goes with one int for `k`; a k per class leaves nothing for "
-            f"it to say. Received: k={k!r}, k_majority={k_majority!r}."
+            "`k_majority` must be left out unless `k` is one int: k per class covers "
+            f"every class. Received: k={k!r}, k_majority={k_majority!r}."
         )
 
 
@@ -129,7 +130,7 @@ def check_r(r: Any) -> None:
         TypeError: If it is of the wrong type.
         ValueError: If it is out of range.
     """
-    # An array would compare by element.
+    # An array would compare element by element.
     if isinstance(r, str) and r in ("balance", "moderate"):
         return
     values = _class_wise("r", r, _checks.is_number, '"balance", "moderate", a number')
@@ -140,7 +141,7 @@ def check_r(r: Any) -> None:
 def _class_wise(
     name: str, value: Any, is_valid: Callable[[Any], bool], one: str
 ) -> list[Any]:
-    """Return the numbers in an argument that is one, one per class, or a mapping."""
+    """Return the values of an argument: one, one per class, or those of a mapping."""
     listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     values = [value]
     if isinstance(value, Mapping):
@@ -153,7 +154,9 @@ def _class_wise(
             f"value. Received: {name}={value!r}."
         )
     if not values:
-        raise ValueError(f"`{name}` names no class. Received: {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must name at least one class. Received: {name}={value!r}."
+        )
     return values
 
 
@@ -217,10 +220,10 @@ def _require_minority(
 ) -> None:
     if not minority:
         raise ValueError(
-            f"`{name}` would have no effect: a single value is that of the minority "
-            "classes, and there are none (without `minority` they are those with fewer "
-            "than half as many samples as the largest class). Name them with "
-            f"`minority`, or give `{name}` per class. "
+            f"`{name}` would have no effect: a single value applies to the minority "
+            "classes, and there are none (without `minority`, those with fewer than "
+            "half as many samples as the largest class). Name them with "
+            f"`minority`, or set `{name}` per class. "
             f"Received: {received}, class counts {counts.tolist()}."
         )
 
@@ -231,8 +234,8 @@ def _require_samples(
     empty = np.flatnonzero((counts == 0) & changed).tolist()
     if empty:
         raise ValueError(
-            f"`{name}` covers classes that have no training sample: {empty}. Give it "
-            f"as a mapping that leaves them out, such as {name}={{0: 5}}, or train a "
-            "head without these classes. "
+            f"`{name}` covers classes that have no training sample: {empty}. Pass a "
+            f"mapping that leaves them out, such as {name}={{0: 5}}, or train a head "
+            "without these classes. "
             f"Received: {name}={value}, class counts {counts.tolist()}."
         )

@@ -1,4 +1,4 @@
-"""What `fit` does before a training by Deep Over-sampling begins."""
+"""What `fit` does before a training with Deep Over-sampling begins."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_dos.settings import Settings
 
 
 def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
-    """Raise where `fit` or `compile` got what rounds cannot serve.
+    """Raise if the model or an argument of `fit` or `compile` rules out rounds.
 
     Args:
         model: A compiled DOSModel.
@@ -30,14 +30,14 @@ def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
     loss_weights = _keras.compiled_loss_weights(model)
     if loss_weights is not None:
         raise ValueError(
-            "`loss_weights` has no place beside OverloadingCallback, which weights "
-            "the two parts of the loss by `embedding_weight`: leave it out of "
-            f"`compile`. Received: loss_weights={loss_weights}."
+            "`loss_weights` must be left out of `compile`: OverloadingCallback weights "
+            "the two parts of the loss by `embedding_weight`. "
+            f"Received: loss_weights={loss_weights}."
         )
     if not model.trainable_weights:
         raise ValueError(
-            "The model has nothing to train: set `trainable` of some layers and "
-            "compile again. Received: no trainable weights."
+            "The model has nothing to train: set `trainable` to True for some layers "
+            "and compile again. Received: no trainable weights."
         )
 
 
@@ -48,16 +48,17 @@ def begin_rounds(
     epochs: int,
     shuffle: bool,
 ) -> Rounds:
-    """Return the rounds of a training of a DOSModel, in the scope of its strategy.
+    """Return the rounds for training a DOSModel, in the scope of its strategy.
 
     Args:
         model: A compiled DOSModel.
-        settings: What the user chose.
+        settings: The user's settings.
         source: The samples.
-        epochs: All epochs of the training.
-        shuffle: Whether each epoch has an order of its own.
+        epochs: Total number of epochs, warm-up included.
+        shuffle: Whether each epoch has its own order.
 
     Raises:
+        ImportError: If ScaNN is asked for and cannot be imported.
         TypeError: If a setting is of the wrong type.
         ValueError: If the model, the settings and the samples do not fit together.
     """
@@ -65,12 +66,12 @@ def begin_rounds(
     ids = np.arange(min(len(source.classes), 8))
     ((x,),) = source.inputs(ids, len(ids))
     p = ops.convert_to_numpy(model.classifier(x, training=False))
-    if np.isfinite(p).all():  # Otherwise the first round says what is wrong.
+    if np.isfinite(p).all():  # Otherwise the first round reports the error.
         _checks.probabilities("probabilities", p)
     strategy = model.distribute_strategy
     if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
         # Under a strategy Keras builds loss and metrics from the first batch of `fit`
-        # by calling the model on it, and a batch of quadruplets is no input of it.
+        # by calling the model on it, and a batch of quadruplets is not a valid input.
         ((_, row),) = source.batches(tf.zeros(1, tf.int64))
         model.test_on_batch(*row)
     model.embedder.jit_compile = model.jit_compile

@@ -21,37 +21,39 @@ from keras_dos.training_loss import TrainingLoss
 
 __all__ = ["Rounds"]
 
-# A mean squared distance to the neighbors, in units of that at the refresh, that tells
-# embeddings far from those stored; about 1 is usual, with much Dropout up to 4.
+# Mean squared distance to the neighbors, in units of that at the refresh, above which
+# embeddings are far from those stored. About 1 is usual, up to 4 with heavy Dropout.
 FAR_OFF = 5.0
 
-# Streams of randomness under one seed.
+# Random streams that derive from one seed.
 _ROUND, _EPOCH_ORDER, _PASS_ORDER = range(3)
 
 
 class Rounds:
-    """Everything that one training of Deep Over-sampling knows.
+    """The state of one training with Deep Over-sampling.
 
-    `DOSModel.fit` makes one for each training with an `OverloadingCallback`; a training
-    loop of one's own makes it, and calls `begin_epoch` before and `end_epoch` after
+    `DOSModel.fit` makes one for each training with an `OverloadingCallback`. Your own
+    training loop makes one itself, and calls `begin_epoch` before and `end_epoch` after
     each pass over `dataset()`. All randomness derives from the seed and the epoch.
 
     Args:
-        settings: What the user chose.
+        settings: The user's settings.
         source: The samples.
-        embedder: f, a model from inputs to embeddings of shape (batch, d).
+        embedder: f, a model from inputs to embeddings of shape (b, d).
         loss: H, the loss of `compile`.
-        n_classes: n, the classes of the head.
-        epochs: All epochs of the training, warm-up included.
-        shuffle: Whether each epoch has an order of its own. Defaults to True.
+        n_classes: Number of classes n of the head.
+        epochs: Total number of epochs, warm-up included.
+        shuffle: Whether each epoch has its own order. Defaults to True.
 
     Attributes:
-        loss: The `TrainingLoss` that a step descends.
+        loss: The `TrainingLoss` that a step minimizes.
         parameters: The class-wise k and r, and the size of Z'.
 
     Raises:
-        TypeError: If the search or the schedule is none.
-        ValueError: If the settings do not fit the samples or the epochs.
+        ImportError: If ScaNN is asked for and cannot be imported.
+        TypeError: If `minority` or the search is of the wrong type, or the schedule
+            does not return an `Epoch`.
+        ValueError: If the settings do not fit the samples, the loss or the epochs.
 
     Example:
         >>> from keras_dos.samples import InMemory
@@ -101,20 +103,21 @@ class Rounds:
     def dataset(self) -> tf.data.Dataset:
         """Return batches of ({"x", "neighbors", "weights"}, y[, sample_weight]).
 
-        A new iterator sees what the last `begin_epoch` made.
+        A new iterator yields what the last `begin_epoch` prepared.
         """
         return self._batches.dataset()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Make what an epoch trains on.
+        """Prepare what an epoch trains on.
 
         Args:
             epoch: The epoch, from 0. A resumed training may begin with any.
 
         Raises:
-            ValueError: If embeddings are not finite, or the weight sampler or the
-                source breaks its contract.
+            IndexError: If `epoch` is not below the total number of epochs.
             RuntimeError: If the search breaks its contract.
+            ValueError: If embeddings are not finite or too large, or the weight
+                sampler or the source breaks its contract.
         """
         plan = self._planned[epoch]
         self._begun = True
@@ -138,18 +141,18 @@ class Rounds:
             epoch: The epoch, from 0.
 
         Returns:
-            "refresh_time", the seconds that the overloading before this epoch took, and
-            "minority_variance" and "majority_variance", where such classes exist.
+            "refresh_time", the seconds spent on overloading before this epoch, and
+            "minority_variance" and "majority_variance", if such classes exist.
         """
         distance = self.loss.neighbor_distance()
         if distance > FAR_OFF and not self._warned:
             self._warned = True
             warnings.warn(
                 "The embeddings in training lie far from those stored at the refresh, "
-                "so neighbors teach little. The rounds may have begun too early, or "
-                "the learning rate is too high, or BatchNormalization or Dropout in "
-                "front of the embedding acts very differently in training: give it "
-                "more `warmup_epochs`, or a lower learning rate or momentum. Received: "
+                "so neighbors help little. The rounds may have begun too early, the "
+                "learning rate may be too high, or BatchNormalization or Dropout "
+                "before the embedding may act very differently in training: use more "
+                "`warmup_epochs`, or a lower learning rate or momentum. Received: "
                 f"{distance:.3g} times the squared distance of neighbors in epoch "
                 f"{epoch + 1}, where about 1 is usual.",
                 stacklevel=2,
@@ -210,7 +213,7 @@ class Rounds:
         )
         if self.parameters.k_max and not overloaded.unit:
             warnings.warn(
-                "All embeddings are equal, so their neighbors teach nothing: the "
+                "All embeddings are equal, so their neighbors do not help: the "
                 "network is dead or has collapsed. Lower the learning rate or "
                 f"`embedding_weight`. Received: spread 0 at epoch {epoch + 1}.",
                 stacklevel=2,
@@ -220,7 +223,7 @@ class Rounds:
         return overloaded
 
     def _embed(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
-        """Return f(x) of the given samples, as the network infers it."""
+        """Return f(x) of the given samples, in inference mode."""
         if not len(ids):
             return np.zeros((0, self._d), np.float32)
         # No gradients are kept, so a larger batch fits where a training batch does.
@@ -230,14 +233,14 @@ class Rounds:
         ).astype(np.float32)
         if len(embeddings) != len(ids):
             raise ValueError(
-                "`inputs` of the source must give one row for each id that it is asked "
-                f"for. Received: {len(embeddings)} rows for {len(ids)} ids."
+                "`inputs` of the source must return one row for each id. "
+                f"Received: {len(embeddings)} rows for {len(ids)} ids."
             )
         finite = np.isfinite(embeddings).all(axis=1)
         if not finite.all():
             raise ValueError(
                 "Embeddings are not finite, so no neighbors can be found: the training "
-                "has diverged, or inputs hold NaN. Lower the learning rate, clip "
+                "has diverged, or inputs contain NaN. Lower the learning rate, clip "
                 "gradients (clipnorm in the optimizer), or clean the inputs. "
                 f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
                 f"the start of epoch {epoch + 1}."

@@ -1,4 +1,4 @@
-"""What each epoch of a training is: lines 5 and 6 of Algorithm 1."""
+"""Schedules, which decide what each epoch is: lines 5 and 6 of Algorithm 1."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -19,13 +19,13 @@ class Epoch:
         phase: "warmup" for plain training on the original samples (line 5),
             "overload" for a round that searches neighbors and draws w (lines 7-22),
             "keep" for one more epoch on the quadruplets of the last round.
-        embedding_scale: A factor of λ in this epoch. Defaults to 1.0.
+        embedding_scale: Factor that multiplies λ in this epoch. Defaults to 1.0.
         prior: The class frequencies π by which H of eq. (9) is adjusted: those of the
             training "samples" or those of the "quadruplets" Z', copies included.
             Defaults to None: H is that of `compile`.
 
     Raises:
-        TypeError: If `embedding_scale` is no number.
+        TypeError: If `embedding_scale` is not a number.
         ValueError: If an argument is out of range.
 
     Example:
@@ -45,7 +45,7 @@ class Epoch:
 
 
 class Schedule(Protocol):
-    """What says what each epoch is: any function of (epoch, epochs).
+    """A function of (epoch, epochs) that decides what each epoch is.
 
     Example:
         >>> def ramp(epoch, epochs):
@@ -62,11 +62,11 @@ class Schedule(Protocol):
 
         Args:
             epoch: The epoch, from 0.
-            epochs: All epochs of the training.
+            epochs: Total number of epochs, warm-up included.
 
         Returns:
-            The epoch. A training is resumed by its epoch numbers, so that the answer
-            must depend on nothing else.
+            The epoch. It must depend on the two arguments alone, because a resumed
+            training asks again.
         """
         ...
 
@@ -75,7 +75,7 @@ class Schedule(Protocol):
 class WarmupSchedule:
     """Warm up on the original samples, then overload every few epochs.
 
-    The warm-up keeps the plain H of eq. (2), since deferring the adjustment of H gains
+    The warm-up keeps the plain H of eq. (2), since deferring its adjustment improves
     accuracy; the rounds adjust it by the class frequencies of the training samples.
 
     Args:
@@ -84,7 +84,7 @@ class WarmupSchedule:
         refresh_freq: Epochs per round. Defaults to 1, as the paper suggests.
 
     Raises:
-        TypeError: If an argument is no integer.
+        TypeError: If an argument is not an integer.
         ValueError: If an argument is out of range.
 
     Example:
@@ -112,14 +112,14 @@ class WarmupSchedule:
 
 
 def read_schedule(schedule: Schedule, epochs: int) -> tuple[Epoch, ...]:
-    """Return every epoch of a training, the first round among them.
+    """Return every epoch of a training, at least one of them a round.
 
     Args:
-        schedule: What says what each epoch is.
-        epochs: All epochs of the training.
+        schedule: The schedule of the training.
+        epochs: Total number of epochs, warm-up included.
 
     Raises:
-        TypeError: If the schedule does not answer with an `Epoch`.
+        TypeError: If the schedule does not return an `Epoch`.
         ValueError: If it leaves no epoch for a round.
 
     Example:
@@ -135,15 +135,15 @@ def read_schedule(schedule: Schedule, epochs: int) -> tuple[Epoch, ...]:
             )
     if epochs > 0 and first_round(planned) is None:
         raise ValueError(
-            "The warm-up leaves no epoch for Deep Over-sampling: give `fit` more "
-            "epochs, or train without the callback until then. "
+            "The warm-up leaves no epoch for Deep Over-sampling: increase `epochs` of "
+            "`fit`, or train without the callback until then. "
             f"Received: {schedule}, epochs={epochs}."
         )
     return planned
 
 
 def first_round(planned: tuple[Epoch, ...]) -> int | None:
-    """Return the first epoch that is no warm-up, or None.
+    """Return the first epoch that is not warm-up, or None.
 
     Example:
         >>> first_round((Epoch("warmup"), Epoch("overload")))

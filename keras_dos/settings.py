@@ -1,4 +1,4 @@
-"""What the user chose: the arguments of `OverloadingCallback`, checked once."""
+"""The user's settings: the arguments of `OverloadingCallback`, checked once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ class Settings:
             _checks.function("schedule", self.schedule)
             if default != WarmupSchedule():
                 raise ValueError(
-                    "`schedule` decides what each epoch is: leave `warmup_epochs` and "
-                    f"`refresh_freq` to it. Received: schedule={self.schedule}, "
+                    "`schedule` decides what each epoch is: leave out `warmup_epochs` "
+                    f"and `refresh_freq`. Received: schedule={self.schedule}, "
                     f"warmup_epochs={self.warmup_epochs}, "
                     f"refresh_freq={self.refresh_freq}."
                 )
@@ -75,13 +75,13 @@ class Settings:
 
     @property
     def full_weight(self) -> float:
-        """λ, the weight of ℓ'_f beside ℓ'_g."""
+        """λ, the weight of ℓ'_f relative to ℓ'_g."""
         given = self.embedding_weight
         return self.objective.default_weight if given is None else given
 
     @property
     def planned(self) -> Schedule:
-        """What says what each epoch is."""
+        """The schedule of the training."""
         if self.schedule is None:
             return WarmupSchedule(self.warmup_epochs, self.refresh_freq)
         return self.schedule

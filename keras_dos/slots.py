@@ -1,4 +1,4 @@
-"""The slots of N(x) in a batch, eq. (1): the live f(x) in slot 0, then neighbors."""
+"""The slots of N(x) in a batch, eq. (1): the live f(x), then stored neighbors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def fill_slots(embedding: Any, neighbors: Any, weights: Any) -> Any:
     """Return N(x): the live f(x) in slot 0, then the stored neighbors.
 
     Slots that do not exist hold a copy of f(x) without gradient, so that a layer of the
-    head that looks at the whole batch (batch normalization) sees nothing foreign.
+    head that uses the whole batch (batch normalization) sees no foreign values.
 
     Args:
         embedding: f(x), shape (b, d), any float dtype.
@@ -53,8 +53,8 @@ def slot_logits(head: keras.Model, slots: Any) -> Any:
     """
     b, s, d = ops.shape(slots)
     probabilities = head(ops.reshape(slots, (-1, d)), training=True)
-    # A softmax of Keras remembers its logits. Without them log p is as good, down to
-    # the smallest p that float32 holds.
+    # A Keras softmax remembers its logits. Without them, log p is as good, down to the
+    # smallest p that float32 can represent.
     logits = _keras.logits_of(probabilities)
     if logits is None:
         p = ops.cast(probabilities, "float32")

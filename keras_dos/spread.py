@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from keras_dos.parameters import ClassParameters
 
-# Samples that stand for a class without overloading when the spread is measured.
+# Samples that represent a class without overloading when the spread is measured.
 REFERENCE_SAMPLES = 100
 # Fraction of the spread below which the unit of squared distance does not fall.
 UNIT_FLOOR = 0.02
@@ -15,6 +15,11 @@ def reference_samples(
     classes: NDArray[np.int64], parameters: ClassParameters, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw samples of the classes that are not overloaded, to measure the spread.
+
+    Args:
+        classes: y, the class of each sample, shape (m,), int64.
+        parameters: k_j of each class.
+        rng: Random generator for the samples.
 
     Returns:
         At most REFERENCE_SAMPLES ids of each class with k_j = 0; none if all have.
@@ -69,8 +74,8 @@ def distance_unit(distances: NDArray[np.float32], spread: float) -> float:
 
     It is D̄, the mean squared distance to an in-class neighbor, so that a weight means
     the same for embeddings of any scale. Rounds shrink D̄, and a unit that followed it
-    to zero would let the embedding loss grow until it crushed the classes; hence the
-    floor, a fraction of the spread, which class distinction keeps up.
+    to zero would let the embedding loss grow until it crushed the classes. Hence the
+    floor, a fraction of the spread, which the separation of the classes keeps up.
 
     Args:
         distances: Squared distances to in-class neighbors, any shape, float32.

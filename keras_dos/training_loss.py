@@ -1,4 +1,4 @@
-"""The loss that a training descends: the objective with its state in TensorFlow."""
+"""The loss that a training minimizes: the objective with its state in TensorFlow."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ from keras_dos.objective import MicroClusterObjective
 class TrainingLoss:
     """ℓ'_g + λ ℓ'_f of a batch, with sample weights and replicas as in a Keras loss.
 
-    What changes from epoch to epoch are variables, so that a traced step sees it.
+    Values that change between epochs are variables, so that a traced step sees them.
 
     Args:
         objective: Eqs. (8)-(10).
         loss: The loss of `compile`, H.
-        n_classes: n, the classes of the head.
+        n_classes: Number of classes n of the head.
 
     Raises:
-        ValueError: If the loss is none that can be weighted per slot.
+        ValueError: If the loss cannot be weighted per slot.
 
     Example:
         >>> loss = TrainingLoss(
@@ -48,7 +48,7 @@ class TrainingLoss:
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
             "classification_loss": keras.metrics.Mean(name="classification_loss"),
         }
-        # Apart from the other two: a validation resets those before an epoch's end.
+        # Not among the other two, which validation resets before an epoch ends.
         self._distance = keras.metrics.Mean(name="neighbor_distance")
 
     def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:
@@ -68,12 +68,15 @@ class TrainingLoss:
         Args:
             y: Labels, shape (b,), (b, 1) or one-hot (b, n).
             slots: N(x), shape (b, s, d): slot 0 the live f(x), then stored neighbors.
-            logits: Of g(v) for each slot, shape (b, s, n).
+            logits: Logits of g(v) for each slot, shape (b, s, n).
             weights: w, shape (b, s); 0 for slots that do not exist.
-            sample_weight: Shape (b,), or None.
+            sample_weight: Shape (b,). Defaults to None: all 1.
 
         Returns:
             The scalar ℓ'_g + λ ℓ'_f.
+
+        Raises:
+            ValueError: If the loss does not return one value per example.
         """
         distances = self._objective.distances(slots, self._unit)
         exists = ops.cast(ops.convert_to_tensor(weights)[:, 1:] > 0, "float32")
@@ -101,7 +104,7 @@ class TrainingLoss:
         self._tau.assign(tau)
 
     def set_unit(self, unit: float) -> None:
-        """Set D̄, the squared distance that the scale-free form counts as 1."""
+        """Set D̄, the unit of squared distance in the scale-free form."""
         if self._objective.scale_free:
             self._unit.assign(unit)
 
@@ -117,7 +120,7 @@ class TrainingLoss:
     def neighbor_distance(self) -> float:
         """Return the mean squared distance to neighbors since the last reset, in D̄.
 
-        It is 0 in a form that is not scale-free, whose distances have no usual size.
+        It is 0 in a form that is not scale-free, whose distances have no typical size.
         """
         return float(self._distance.result()) if self._objective.scale_free else 0.0
 

@@ -131,7 +131,7 @@ def test_early_stopping_after_the_rounds_began():
     assert len(history["loss"]) == 8
 
 
-def test_early_stopping_before_the_first_round_is_told():
+def test_early_stopping_before_the_first_round_warns():
     stop = keras.callbacks.EarlyStopping(monitor="loss", patience=0, mode="max")
     with pytest.warns(UserWarning, match=r"before the first round.*epoch 7.*=6"):
         fit(compiled(network()), others=[stop], epochs=9)
@@ -266,7 +266,7 @@ def test_diverged_embeddings_end_with_a_remedy():
         model.fit(x, y, verbose=0, callbacks=[OverloadingCallback(warmup_epochs=0)])
 
 
-def test_a_dead_network_is_told():
+def test_a_dead_network_warns():
     inputs = keras.Input((6,))
     e = keras.layers.Dense(4, kernel_initializer="zeros")(inputs)
     p = keras.layers.Dense(3, activation="softmax")(e)
@@ -276,7 +276,7 @@ def test_a_dead_network_is_told():
     assert np.isfinite(history["loss"]).all()
 
 
-def test_embeddings_far_from_those_stored_are_told():
+def test_embeddings_far_from_those_stored_warn():
     """Fresh batch normalization: at inference the embedding is nearly constant."""
     inputs = keras.Input((6,))
     small = keras.layers.Rescaling(1e-3)(inputs)
@@ -289,7 +289,7 @@ def test_embeddings_far_from_those_stored_are_told():
 
 
 @pytest.mark.parametrize("settings", [{}, {"k_majority": 0}])
-def test_far_embeddings_are_told_whatever_share_has_neighbors(settings):
+def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings):
     x, y = blobs((600, 40, 12))
     model = compiled(network(), optimizer=keras.optimizers.SGD(2.0))
     callback = OverloadingCallback(warmup_epochs=0, **settings)
@@ -297,7 +297,7 @@ def test_far_embeddings_are_told_whatever_share_has_neighbors(settings):
         model.fit(x, y, epochs=3, verbose=0, callbacks=[callback])
 
 
-def test_the_scale_of_the_loss_is_no_alarm():
+def test_the_scale_of_the_loss_does_not_warn():
     """Warnings are errors here."""
     x, y = blobs()
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
@@ -314,7 +314,7 @@ def test_the_scale_of_the_loss_is_no_alarm():
     assert history["embedding_loss"][-1] > 20
 
 
-def test_a_training_that_is_over_is_no_alarm():
+def test_a_training_that_is_over_does_not_warn():
     x, y = blobs()
     callback = OverloadingCallback()
     settings = {"epochs": 3, "initial_epoch": 3, "verbose": 0}
@@ -351,7 +351,7 @@ def test_a_used_callback_and_its_copies_train_alike(copied):
     assert largest_difference(first.get_weights(), second.get_weights()) == 0
 
 
-def test_a_search_of_ones_own_is_asked_for_each_class():
+def test_a_custom_search_is_called_for_each_class():
     asked = []
 
     class Search:
@@ -380,7 +380,7 @@ def test_augmentation_layers_act_in_training_and_not_in_the_search():
     variance = np.mean(((members - members.mean(0)) ** 2).sum(1))
     np.testing.assert_allclose(history["minority_variance"], variance, rtol=1e-5)
     plain = fit(compiled(identity_network()), epochs=1).history
-    # Noise moves f(x) away from the neighbors stored without it.
+    # Noise moves f(x) away from the neighbors, which are stored without it.
     assert history["embedding_loss"][0] > 1.5 * plain["embedding_loss"][0]
 
 

@@ -95,7 +95,7 @@ def test_classes_with_samples_pass(value):
 
 @pytest.mark.parametrize("value", [1, 4, -1, 2.0, "2", True, None])
 def test_other_classes_raise(value):
-    message = r"^`k` must name classes of 0 to 3 but \[1\], which have no samples\. "
+    message = r"^`k` must name classes from 0 to 3 but \[1\], which have no samples\. "
     with pytest.raises(ValueError, match=f"{message}Received: class "):
         _checks.class_id("k", value, COUNTS)
     with pytest.raises(ValueError, match=message):
@@ -103,7 +103,7 @@ def test_other_classes_raise(value):
 
 
 def test_classes_without_samples_are_named_only_if_there_are_some():
-    with pytest.raises(ValueError, match=r"classes of 0 to 1\. Received: class 2\.$"):
+    with pytest.raises(ValueError, match=r"classes from 0 to 1\. Received: class 2\.$"):
         _checks.class_id("k", 2, np.array([4, 5]))
 
 

@@ -82,7 +82,7 @@ def test_draw_copies(n, size):
     assert len(set(rest.tolist())) == len(rest) == size % n
 
 
-# A sampler of one's own.
+# A custom sampler.
 
 
 def equal_weights(exists, rng):

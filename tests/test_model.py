@@ -35,7 +35,7 @@ def test_the_parts_share_weights_and_compose():
     assert abs(whole["probabilities"] - model.classifier(x)).numpy().max() > 1e-3
 
 
-def test_the_parts_are_no_layers_of_the_model():
+def test_the_parts_are_not_layers_of_the_model():
     model = network()
     _ = model.classifier, model.embedder, model.head
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
@@ -251,7 +251,7 @@ def test_any_loss_serves_as_h():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss_weights": 0.5}, "`loss_weights` has no place.*Received: loss_weights"),
+        ({"loss_weights": 0.5}, "`loss_weights` must be left.*Received: loss_weights"),
         (
             {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="none")},
             "must be reduced.*Received: reduction='none'",

@@ -46,7 +46,7 @@ def test_the_form_of_the_paper():
 
 
 @pytest.mark.parametrize("cap", [None, 0.5])
-def test_beyond_the_cap_a_slot_pulls_no_more(cap):
+def test_beyond_the_cap_a_slot_no_longer_pulls(cap):
     objective = MicroClusterObjective(cap=cap)
     live = tf.Variable([[0.0, 0.0]])
     with tf.GradientTape() as tape:
@@ -76,7 +76,7 @@ def test_a_unit_of_zero_means_no_distances():
     np.testing.assert_array_equal(distances, 0)
 
 
-def test_shares_and_slots_of_ones_own_are_used_by_fit():
+def test_custom_shares_and_slots_are_used_by_fit():
     x, y = blobs((20, 15, 4))
     seen = []
 
@@ -162,6 +162,6 @@ def test_values_that_cannot_be_meant_are_refused(arguments, error):
 
 
 @pytest.mark.parametrize("form", ["literal", None, 3, MicroClusterObjective])
-def test_what_is_no_form_is_refused(form):
+def test_what_is_not_a_form_is_refused(form):
     with pytest.raises(ValueError, match=r"^`loss_form` must be one of"):
         OverloadingCallback(loss_form=form)

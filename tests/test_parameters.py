@@ -384,7 +384,7 @@ def test_what_only_a_minority_could_use_is_refused_on_balanced_data(
     )
 
 
-def test_balanced_data_take_what_says_nothing_of_a_minority():
+def test_balanced_data_takes_arguments_that_need_no_minority():
     counts = (20, 20, 10)
     assert resolve(counts, k=5, k_majority=5, r=1).k.tolist() == [5, 5, 5]
     assert resolve(counts, r=1.0).sizes.tolist() == [20, 20, 10]

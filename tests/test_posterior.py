@@ -26,7 +26,7 @@ def posterior(x, prior):
 
 @pytest.mark.parametrize("r", [1, "moderate", "balance"])
 def test_after_the_defaults_a_class_counts_r_times(r):
-    """As docs/guide.md says: H is adjusted by n_j, the rounds train on r_j n_j."""
+    """As docs/guide.md says: H is adjusted by m_j, the rounds train on r_j m_j."""
     x, y = gaussians(COUNTS, seed=0)
     keras.utils.set_random_seed(0)
     inputs = keras.Input((1,))

@@ -1,4 +1,4 @@
-"""DOS is worth its while: real digits, defaults, beside the plain network."""
+"""DOS is worthwhile: real digits, defaults, compared with the plain network."""
 
 import keras
 import numpy as np

@@ -22,7 +22,7 @@ def rounds_of(model, source, epochs, **settings):
     )
 
 
-def test_a_loop_of_ones_own_trains_as_fit_does():
+def test_a_custom_loop_trains_as_fit_does():
     x, y = blobs()
     fitted = compiled(network())
     history = fitted.fit(
@@ -57,7 +57,7 @@ def test_a_loop_of_ones_own_trains_as_fit_does():
     assert largest_difference(fitted.get_weights(), model.get_weights()) < 1e-5
 
 
-def test_a_warm_up_without_end_is_warned_of():
+def test_a_warm_up_without_end_warns():
     x, y = blobs()
     rounds = rounds_of(network(), InMemory(x, y), 9)
     rounds.begin_epoch(0)

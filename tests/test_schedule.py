@@ -162,7 +162,7 @@ def test_an_epoch_that_cannot_be_is_refused(arguments, error, message):
         (lambda epoch, epochs: Epoch("warmup"), ValueError, "leaves no epoch"),
     ],
 )
-def test_a_schedule_that_is_none_is_refused_before_training(schedule, error, message):
+def test_an_invalid_schedule_is_refused_before_training(schedule, error, message):
     x, y = blobs()
     model = compiled(network())
     with pytest.raises(error, match=message):
@@ -177,6 +177,6 @@ def test_there_is_one_place_for_the_schedule(beside):
         OverloadingCallback(schedule=WarmupSchedule(3), **beside)
 
 
-def test_what_is_no_schedule_is_refused():
+def test_what_is_not_a_schedule_is_refused():
     with pytest.raises(TypeError, match=r"^`schedule` must be a function.*'ramp'"):
         OverloadingCallback(schedule="ramp")

@@ -1,4 +1,4 @@
-"""What `fit` computes, checked through the public door."""
+"""What `fit` computes, checked through the public API."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Changes to single parts of the method, to see what each part brings."""
+"""Changes to single parts of the method, to see what each part contributes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def equal_weights(
     exists: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return w = 1 / (k + 1) for every slot that exists, instead of a draw."""
-    # Drawn nevertheless, so that the copies of a fractional r are those of other rows.
+    # Drawn anyway, so that a fractional r copies the same samples as in other rows.
     slots = draw_weights(exists, rng) > 0
     equal: NDArray[np.float64] = slots / slots.sum(axis=1, keepdims=True)
     return equal
@@ -32,7 +32,7 @@ def no_shares(distances: Any, weights: Any, *, mask: Any) -> Any:
 
 
 def live_alone(distances: Any, weights: Any, *, mask: Any) -> Any:
-    """Return shares that show the class loss f(x) alone."""
+    """Return shares that give f(x) the whole class loss."""
     live, rest = weights[:, :1], weights[:, 1:]
     return ops.concatenate([ops.ones_like(live), ops.zeros_like(rest)], axis=1)
 

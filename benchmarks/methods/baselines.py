@@ -17,7 +17,7 @@ EFFECTIVE_BETA = 0.9999  # As in the papers of LDAM and of deferred re-weighting
 
 
 def plain(task: Task) -> Trained:
-    """Cross-entropy on the samples as they are; CNN-CL and post-hoc come with it."""
+    """Train with cross-entropy on the samples as they are; add CNN-CL and post-hoc."""
     model = task.network()
     trained = train(task, model, CROSS_ENTROPY)
     softmax = trained.readouts["softmax"]
@@ -26,48 +26,48 @@ def plain(task: Task) -> Trained:
 
 
 def class_weights(task: Task, power: float = 1.0) -> Trained:
-    """Cross-entropy weighted by n_j^(−power)."""
+    """Train with cross-entropy weighted by n_j^(−power)."""
     class_weight = weights.inverse_frequency(task.counts, power)
     return train(task, task.network(), CROSS_ENTROPY, class_weight=class_weight)
 
 
 def class_balanced_loss(task: Task, beta: float = 0.999) -> Trained:
-    """Cross-entropy weighted by the effective number of samples."""
+    """Train with cross-entropy weighted by the effective number of samples."""
     class_weight = weights.effective_number(task.counts, beta)
     return train(task, task.network(), CROSS_ENTROPY, class_weight=class_weight)
 
 
 def over_sampling(task: Task) -> Trained:
-    """Cross-entropy on class-balanced random samples."""
+    """Train with cross-entropy on class-balanced random samples."""
     data = class_balanced(task)
     return train(task, task.network(), CROSS_ENTROPY, data)
 
 
 def smote(task: Task) -> Trained:
-    """Cross-entropy on the set that SMOTE balances, on pixels."""
+    """Train with cross-entropy on the set that SMOTE balances, on pixels."""
     x, y = samples.smote(task.x, task.y, task.seed)
     data = samples.shuffled(x, y, task.batch_size, task.seed)
     return train(task, task.network(), CROSS_ENTROPY, data)
 
 
 def focal(task: Task, gamma: float = 2.0) -> Trained:
-    """Focal loss."""
+    """Train with the focal loss."""
     return train(task, task.network(), losses.focal(gamma))
 
 
 def logit_adjustment(task: Task, tau: float = 1.0) -> Trained:
-    """Logit-adjusted cross-entropy; with τ = 1 balanced softmax."""
+    """Train with logit-adjusted cross-entropy; with τ = 1 it is balanced softmax."""
     return train(task, task.network(), losses.logit_adjusted(task.counts, tau))
 
 
 def mixup(task: Task, alpha: float = 0.2) -> Trained:
-    """Cross-entropy on mixed images and labels."""
+    """Train with cross-entropy on mixed images and labels."""
     data = samples.mixed_up(_shuffled(task), alpha, task.seed)
     return train(task, task.network(), "categorical_crossentropy", data)
 
 
 def deferred_reweighting(task: Task, fraction: float = 0.2) -> Trained:
-    """Plain training, then class-balanced weights for the last part of the epochs."""
+    """Train plainly, then with class-balanced weights in the last epochs."""
     return _deferred(
         task, task.network(), CROSS_ENTROPY, fraction, class_weight=_effective(task)
     )
@@ -76,13 +76,13 @@ def deferred_reweighting(task: Task, fraction: float = 0.2) -> Trained:
 def deferred_logit_adjustment(
     task: Task, tau: float = 1.0, fraction: float = 0.2
 ) -> Trained:
-    """Plain training, then logit-adjusted cross-entropy for the last part of it."""
+    """Train plainly, then with logit-adjusted cross-entropy in the last epochs."""
     adjusted = losses.logit_adjusted(task.counts, tau)
     return _deferred(task, task.network(), CROSS_ENTROPY, fraction, late_loss=adjusted)
 
 
 def ldam_drw(task: Task, scale: float = 30.0, fraction: float = 0.2) -> Trained:
-    """LDAM with deferred re-weighting; its head compares directions."""
+    """Train with LDAM and deferred re-weighting; the head compares directions."""
     network = task.network()
     embedding = network.output["embedding"]
     p = losses.CosineHead(10, scale, name="probabilities")(embedding)
@@ -135,7 +135,7 @@ def _deferred(
     }
     model.fit(data, epochs=first, **settings)
     if late_loss is not None:
-        task.compile(model, late_loss, model.optimizer)  # With what it has gathered.
+        task.compile(model, late_loss, model.optimizer)  # It keeps its state.
     history = model.fit(
         data,
         epochs=task.epochs,
@@ -153,7 +153,7 @@ def _effective(task: Task) -> dict[int, float]:
 
 
 def _first_epochs(task: Task, fraction: float) -> int:
-    """Return the epochs before a last stage that takes this fraction of them."""
+    """Return the epochs before a last stage that takes this fraction of all."""
     return min(task.epochs - 1, max(1, round(task.epochs * (1 - fraction))))
 
 

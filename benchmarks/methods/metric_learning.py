@@ -1,6 +1,6 @@
 """The paper's two baselines that learn an embedding from tuples of samples.
 
-Their code is not public; these are readings of the descriptions, on our network.
+Their code is not public; these follow our reading of the descriptions, on our network.
 """
 
 import time
@@ -18,7 +18,7 @@ from benchmarks.methods.task import STEPS_PER_EXECUTION, Probabilities, Task, Tr
 from keras_dos import DOSModel
 
 CANDIDATES = 2
-"""Samples among which a member of a quintuplet is the extreme one. Of 20 on this
+"""Samples from which the extreme one becomes a member of a quintuplet. With 20 on this
 network, all embeddings moved to one point within a round."""
 
 
@@ -79,7 +79,7 @@ def lmle(
     cluster_size: int = 100,
     rounds: int = 2,
 ) -> Trained:
-    """Large Margin Local Embedding (Huang et al., CVPR 2016).
+    """Train Large Margin Local Embedding (Huang et al., CVPR 2016).
 
     After plain warm-up, k-means finds clusters in each class, renewed every round;
     quintuplets are drawn cluster-wise, each class as often as any other; a batch
@@ -181,7 +181,7 @@ class Clusters:
         """Return the softmax of the large-margin local decision.
 
         Among the nearest clusters, a class scores the distance to the nearest center
-        of another class less that to its own farthest one.
+        of another class minus that to its own farthest one.
         """
         squared = np.square(_unit_rows(embedding)[:, None] - self.centers).sum(-1)
         n_clusters = min(n_clusters, len(self.owner))

@@ -12,7 +12,7 @@ from keras_dos import DOSModel
 
 TAUS = (0.5, 1.0, 1.5, 2.0)
 MOST_EMBEDDINGS = 20_000
-"""Training embeddings that the classical classifiers see; a random part of more."""
+"""Most training embeddings that classical classifiers see; of more, a random part."""
 
 
 def of_embedding(task: Task, model: DOSModel) -> Readouts:

@@ -25,7 +25,7 @@ def class_balanced(x: Images, y: Labels, batch_size: int, seed: int) -> tf.data.
 
 
 def smote(x: Images, y: Labels, seed: int) -> tuple[Images, Labels]:
-    """Return the set balanced by SMOTE on pixels, of imbalanced-learn."""
+    """Return the set balanced by imbalanced-learn's SMOTE on pixels."""
     from imblearn.over_sampling import SMOTE
 
     fewest = np.bincount(y)[np.unique(y)].min()
@@ -35,7 +35,7 @@ def smote(x: Images, y: Labels, seed: int) -> tuple[Images, Labels]:
 
 
 def mixed_up(batches: tf.data.Dataset, alpha: float, seed: int) -> tf.data.Dataset:
-    """Mix the images and one-hot labels of each batch, by Keras' own layer."""
+    """Mix the images and one-hot labels of each batch, with Keras' own layer."""
     layer = keras.layers.MixUp(alpha=alpha, seed=seed)
 
     def mix(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

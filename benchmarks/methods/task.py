@@ -1,4 +1,4 @@
-"""What every method is given, and what it gives back."""
+"""What every method receives, and what it returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from keras_dos.parameters import resolve_class_parameters
 
 Probabilities = NDArray[np.float32]
 Readouts = dict[str, Probabilities]
-"""Class probabilities of the judged images by the name of the readout."""
+"""Class probabilities of the images to classify, by the name of the readout."""
 
-# So that Python's share of a step is small; it changes no weight.
+# So that Python takes little of the time of a step; it changes no weight.
 STEPS_PER_EXECUTION = 10
 
 
@@ -32,8 +32,8 @@ class Task:
         build: Makes the uncompiled network.
         new_optimizer: Makes the optimizer.
         batch_size: Samples per step.
-        epochs: Epochs of `steps` steps; with them the budget.
-        seed: Of weights, order and all draws.
+        epochs: Epochs of `steps` steps each, which make the budget.
+        seed: Seed of weights, order and all draws.
     """
 
     x: Images
@@ -53,7 +53,7 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """Steps per epoch: one pass over what r = "moderate" over-samples to."""
+        """Steps per epoch: one pass over the set over-sampled by r = "moderate"."""
         return self.steps_of("moderate")
 
     def steps_of(self, r: Any) -> int:
@@ -79,7 +79,7 @@ class Task:
         model.compile(optimizer, loss, steps_per_execution=STEPS_PER_EXECUTION)
 
     def predict(self, model: keras.Model, x: Images | None = None) -> NDArray[Any]:
-        """Return the outputs of a model for the judged images, or for `x`."""
+        """Return the outputs of a model for the images to classify, or for `x`."""
         images = self.x_eval if x is None else x
         outputs: NDArray[Any] = model.predict(images, batch_size=500, verbose=0)
         return outputs
@@ -87,14 +87,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a method gives back.
+    """What a method returns.
 
     Attributes:
-        readouts: Class probabilities, shape (n, 10), by name of the readout; the
+        readouts: Class probabilities, shape (m, 10), by name of the readout; the
             first is the method's own.
         steps: Gradient steps taken.
         seconds: Wall time of the training, without the readouts.
-        history: Values by epoch that a figure may want.
+        history: Values by epoch that a figure may need.
     """
 
     readouts: Readouts

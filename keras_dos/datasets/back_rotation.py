@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 
 MIN_PATCH_STD = 10.0
-"""Least standard deviation, in gray levels (0 to 255), of a patch that is used."""
+"""Smallest standard deviation, in gray levels (0 to 255), of a patch that is used."""
 
 _CHUNK = 4096  # Images at a time: bounds the memory of the floating-point copies.
 
@@ -34,8 +34,8 @@ def mnist_back_rotation(
     """Rotate digits and place them on patches of natural photographs.
 
     Each image is rotated about its center by its own angle, uniform in [0, 2 pi)
-    (bilinear, zeros from outside), which gives z; then blended in white over a random
-    patch of a photograph in gray: `out = z + (1 - z / 255) * patch`. The photograph
+    (bilinear, zeros outside), which gives z, then blended in white over a random gray
+    patch of a photograph: `out = z + (1 - z / 255) * patch`. The photograph
     is drawn uniformly, then one of its patches uniformly among those whose gray
     levels have a standard deviation of at least 10 (of 255): patches of low variance
     are skipped, as in the original. This is a re-creation of the data of Larochelle
@@ -46,15 +46,15 @@ def mnist_back_rotation(
         backgrounds: Photographs, each of shape `(H, W)` (gray) or `(H, W, 3)` (RGB),
             uint8, at least as large as the images. Defaults to None: the two that
             come with scikit-learn.
-        seed: Non-negative seed of all draws; default 0. The same arguments and seed
-            give the same bytes. Use another seed for the test images.
+        seed: Non-negative seed of all draws. The same arguments and seed give the
+            same bytes. Use another seed for the test images. Defaults to 0.
 
     Returns:
         The new images, shape `(m, h, w, 1)`, uint8.
 
     Raises:
         TypeError: If an array is not uint8, or the seed is not an integer.
-        ValueError: If an array has another shape, if there are no images, if all
+        ValueError: If an array has the wrong shape, if there are no images, if all
             patches of the photographs have a low variance, or if the seed is
             negative.
 

@@ -57,22 +57,23 @@ def make_imbalanced(
     Args:
         labels: As for `sparse_labels`; or a finite `tf.data.Dataset` of `(x, y)` or
             `(x, y, sample_weight)` elements, batched or not, which is read once.
-            Indices into a dataset mean something only if each pass over it has the
+            Indices into a dataset are meaningful only if each pass over it has the
             same order: shuffle after the selection, not before.
-        profile: `"random"` (default), `"exp"`, `"step"`, `"gaussian"` or `"counts"`.
-        reduction_rate: Fraction p of the samples to delete, `0 <= p < 1`; default
-            0.9. Of each minority class (`"random"`), or of the whole data
-            (`"gaussian"`).
+        profile: `"random"`, `"exp"`, `"step"`, `"gaussian"` or `"counts"`. Defaults
+            to `"random"`.
+        reduction_rate: `"random"` and `"gaussian"` only: fraction p of the samples to
+            delete, `0 <= p < 1`, from each minority class (`"random"`) or from the
+            whole data (`"gaussian"`). Defaults to None, which is 0.9.
         minority: `"random"` only: how many classes to draw at random, or the
-            indices of the classes themselves; default 4. At least one class must be
-            left untouched.
+            indices of the classes themselves. At least one class must be left
+            untouched. Defaults to None, which is 4.
         ratio: `"exp"` and `"step"` only: size of the largest class over that of the
-            smallest, at least 1; default 100.
+            smallest, at least 1. Defaults to None, which is 100.
         counts: `"counts"` only, and required there: the samples that each class
-            keeps, one number per class, or a mapping (absent classes keep all). At
+            keeps, one number per class, or a mapping (missing classes keep all). At
             least 1 and at most what the class has.
-        seed: Non-negative seed of all draws; default 0. The same arguments and seed
-            give the same indices.
+        seed: Non-negative seed of all draws. The same arguments and seed give the
+            same indices. Defaults to 0.
 
     Returns:
         Positions of the kept samples, shape `(m',)`, ascending, int64; for
@@ -81,9 +82,9 @@ def make_imbalanced(
     Raises:
         TypeError: If an argument is of the wrong type, or the labels are not numbers.
         ValueError: If an argument is out of range, or is given with a profile that
-            does not use it; if `sparse_labels` refuses the labels or they hold one
-            class only; if a dataset has other elements, none or infinitely many, or
-            it cannot be told whether it is batched.
+            does not use it; if `sparse_labels` rejects the labels or they contain only
+            one class; if a dataset has other elements, none or infinitely many, or it
+            is ambiguous whether it is batched.
 
     Example:
         >>> labels = np.repeat(np.arange(5), 1000)
@@ -180,13 +181,13 @@ def _keep_gaussian(
     to_delete = round(int(present.sum()) * reduction_rate)
     if to_delete > deletable.sum():
         raise ValueError(
-            "`reduction_rate` must leave a sample to every class; at most "
+            "`reduction_rate` must leave every class a sample; at most "
             f"{deletable.sum()} of {present.sum()} samples can be deleted. "
             f"Received: reduction_rate={reduction_rate}."
         )
     position_weights = _rounded_gaussian(order.size)
     while to_delete:
-        # Drawing again whenever a class is used up is drawing from the others.
+        # Drawing again whenever a class is used up means drawing from the others.
         weights = position_weights * (deletable > 0)
         drawn = rng.multinomial(to_delete, weights / weights.sum())
         deleted = np.minimum(drawn, deletable)

@@ -69,7 +69,7 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
 
     Raises:
         ValueError: If the dataset has other elements, none or infinitely many, or if
-            it cannot be told whether it is batched.
+            it is ambiguous whether it is batched.
 
     Example:
         >>> x, y = np.ones((5, 8)), [0, 2, 2, 1, 0]
@@ -108,7 +108,7 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
 
 
 def _is_batched(spec: tuple[Any, ...]) -> bool:
-    """Return whether all components share a first axis, of unknown size too."""
+    """Return whether all components have the same first axis, even of unknown size."""
     shapes = [leaf.shape for leaf in tf.nest.flatten(spec)]
     if any(shape.rank == 0 for shape in shapes):
         return False

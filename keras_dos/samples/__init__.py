@@ -1,4 +1,4 @@
-"""Where samples come from, by ids that stay; batches of quadruplets made of them."""
+"""Sources of samples with fixed ids, and batches of quadruplets made from them."""
 
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.memory import InMemory

@@ -1,4 +1,4 @@
-"""Arrays, as `fit` takes them, turned into tensors on the CPU."""
+"""Arrays, as `fit` takes them, converted to tensors on the CPU."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ def read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
     Args:
         x: Any nested structure of arrays or tensors with the samples on the first axis.
         y: Labels, first axis m.
-        sample_weight: First axis m, or None.
+        sample_weight: Weights, first axis m, or None.
 
     Raises:
-        TypeError: If something is no dense array of numbers or strings.
+        TypeError: If an argument is not made of dense arrays of numbers or strings.
         ValueError: If `y` is missing, or the numbers of samples differ.
 
     Example:
@@ -26,7 +26,7 @@ def read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
     """
     check_arrays(x, y)
     with tf.device("CPU:0"):
-        # A list of inputs would be one tensor to tf.data.
+        # tf.data would read a list of inputs as one tensor.
         x = tf.nest.map_structure(
             lambda t: _tensor("x", t), keras.tree.lists_to_tuples(x)
         )
@@ -47,9 +47,10 @@ def check_arrays(x: Any, y: Any) -> None:
     streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
     if isinstance(x, streams) or hasattr(x, "__next__"):
         raise TypeError(
-            "OverloadingCallback reads the training data once and looks up each "
-            "sample again by its id. Pass arrays or a finite, batched tf.data.Dataset "
-            "(a generator becomes one with tf.data.Dataset.from_generator). "
+            "`x` must be arrays or a finite, batched tf.data.Dataset: "
+            "OverloadingCallback reads the training data once and then looks up each "
+            "sample by its id. Convert a generator with "
+            "tf.data.Dataset.from_generator. "
             f"Received: x of type {type(x).__name__}."
         )
     if y is None:
@@ -57,10 +58,10 @@ def check_arrays(x: Any, y: Any) -> None:
 
 
 def n_samples(rows: tuple[Any, ...]) -> int:
-    """Return the number of samples, if it is the same everywhere.
+    """Return the number of samples, the same in every array.
 
     Raises:
-        TypeError: If something has no first axis.
+        TypeError: If an array has no first axis.
         ValueError: If the numbers differ.
 
     Example:
@@ -71,8 +72,8 @@ def n_samples(rows: tuple[Any, ...]) -> int:
     if not all(shapes):
         raise TypeError(
             "`x`, `y` and `sample_weight` must be arrays with the samples on the first "
-            "axis (`x` may be a structure of them; np.asarray makes an array of a list "
-            f"of numbers). Received: shapes {shapes[:5]}."
+            "axis (`x` may be a structure of them; convert a list of numbers with "
+            f"np.asarray). Received: shapes {shapes[:5]}."
         )
     sizes = {shape[0] for shape in shapes}
     if len(sizes) != 1:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 @runtime_checkable
 class SampleSource(Protocol):
-    """Where samples come from, by ids 0..m−1 that stay through a training.
+    """A source of samples, whose ids 0..m−1 stay the same throughout a training.
 
-    A neighbor belongs to one very sample, so a sample needs an id that stays. How the
-    pixels of an id are obtained is the source's own affair: from memory, or from files
-    in each epoch. Any object with these four members will do; `fit` takes it as `x`.
+    A neighbor belongs to one particular sample, so each sample needs a fixed id. Where
+    the source gets the data of an id is up to it: from memory, or from files in each
+    epoch. Any object with these four members will do; pass it to `fit` as `x`.
 
     Attributes:
         classes: y, the class of each sample, shape (m,), int64.
@@ -45,7 +45,7 @@ class SampleSource(Protocol):
     batch_size: int
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
-        """Return inputs as inference sees them, to be embedded.
+        """Return the inputs to embed, as in inference.
 
         Args:
             ids: Samples, ascending, shape (z,), int64.
@@ -57,16 +57,16 @@ class SampleSource(Protocol):
         ...
 
     def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
-        """Return the samples to train on, as they are asked for at each pass.
+        """Return the samples to train on, as requested for each pass.
 
         Args:
-            ids: One sample for each place of an epoch, shape (z,), int64: a variable
+            ids: The sample for each place of an epoch, shape (z,), int64: a variable
                 of constant size whose values change between passes.
 
         Returns:
             A dataset of batches `(places, (x, y))` or
-            `(places, (x, y, sample_weight))`. `places` says which entries of `ids`
-            these rows are for; each place comes once in a pass. A source that has any
-            sample at hand keeps the order of the places; one that streams may not.
+            `(places, (x, y, sample_weight))`. `places` has the entries of `ids` that
+            the rows belong to; each place occurs once in a pass. A source with random
+            access keeps the order of the places; a streaming one may not.
         """
         ...

@@ -1,4 +1,4 @@
-"""One pass over a tf.data.Dataset, whose rows are kept."""
+"""One pass over a tf.data.Dataset that keeps its rows."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
         dataset: A finite and batched dataset of (x, y) or (x, y, sample_weight).
 
     Raises:
-        TypeError: If it has parts that are no dense tensors.
-        ValueError: If it is infinite, empty, not batched, or of another structure.
+        TypeError: If it has parts that are not dense tensors.
+        ValueError: If it is infinite, empty, not batched, or of another structure, or
+            if its samples differ in shape.
 
     Example:
         >>> dataset = tf.data.Dataset.from_tensor_slices(([1.0, 2.0, 3.0], [0, 0, 1]))
@@ -24,7 +25,7 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
     _check_spec(dataset)
     batches = list(dataset)
     if not batches:
-        raise ValueError("`x` is an empty dataset. Received: 0 batches.")
+        raise ValueError("`x` must not be an empty dataset. Received: 0 batches.")
     for batch in batches:
         _check_batched([leaf.shape for leaf in tf.nest.flatten(batch)])
     batch_size = max(int(y.shape[0]) for _, y, *_ in batches)
@@ -33,7 +34,8 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
             rows = tf.nest.map_structure(lambda *t: tf.concat(t, 0), *batches)
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(
-                "All samples must have one shape; resize or pad them in the dataset. "
+                "`x` must have samples of one shape; resize or pad them in the "
+                "dataset. "
                 f"Received: {error.message}"
             ) from error
     return rows, batch_size
@@ -42,8 +44,8 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
 def _check_spec(dataset: tf.data.Dataset) -> None:
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
-            "`x` is an infinite dataset, and one pass over the samples must end. Take "
-            "the .repeat() away (fit runs the epochs), or cut it with .take(n). "
+            "`x` must be a finite dataset, not an infinite one: remove .repeat() "
+            "(`fit` runs the epochs), or limit it with .take(n). "
             f"Received: x={dataset}."
         )
     spec = dataset.element_spec
@@ -68,7 +70,7 @@ def _check_batched(shapes: list[tf.TensorShape]) -> None:
     sizes = {s[0] for s in shapes if s.rank} - {None}
     if len(sizes) > 1 or any(s.rank == 0 for s in shapes):
         raise ValueError(
-            "`x` must be a batched dataset, every element so many inputs and as many "
-            "labels: add .batch(batch_size). "
+            "`x` must be a batched dataset, with as many labels as inputs in each "
+            "element: add .batch(batch_size). "
             f"Received: an element of shapes {[str(s) for s in shapes]}."
         )

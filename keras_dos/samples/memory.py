@@ -1,4 +1,4 @@
-"""Samples that are held in memory."""
+"""Samples held in memory."""
 
 from typing import Any
 
@@ -15,27 +15,28 @@ from keras_dos.samples.dataset import read_dataset
 class InMemory:
     """Arrays, or one pass over a dataset, as a source of samples.
 
-    A dataset that shuffles or augments yields other rows in another order at each pass,
-    and ids taken in one pass would be wrong in the next. Hence one pass, whose rows are
-    kept.
+    A dataset that shuffles or augments yields different rows in a different order in
+    each pass, so ids taken in one pass would be wrong in the next. Hence one pass,
+    whose rows are kept.
 
     Args:
-        x: Inputs, any nested structure of arrays or tensors of first axis m; or a
+        x: Inputs, any nested structure of arrays or tensors with first axis m; or a
             finite and batched tf.data.Dataset of (x, y) or (x, y, sample_weight).
         y: Labels of the arrays: integers (m,) or (m, 1), or one-hot (m, n).
         sample_weight: Weights of the arrays, shape (m,). Defaults to None.
         batch_size: Samples per step for arrays; a dataset has its own. Defaults to
             None, which is 32.
-        n_classes: n, the classes of the head. Defaults to None: any.
+        n_classes: Number of classes n of the head. Defaults to None: not checked.
 
     Attributes:
         classes: The class of each sample, shape (m,), int64.
         batch_size: Samples per step.
 
     Raises:
-        TypeError: If the data are of a kind that cannot be read in one pass, or an
-            argument is of the wrong type.
-        ValueError: If they are infinite, empty, not batched, or badly labeled.
+        TypeError: If the data cannot be read in one pass, or an argument is of the
+            wrong type.
+        ValueError: If the data is infinite, empty, not batched, or badly labeled, or if
+            `y`, `sample_weight` or `batch_size` is given with a dataset.
 
     Example:
         >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))
@@ -93,7 +94,7 @@ def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:
     try:
         return sparse_labels(np.asarray(y), n_classes)
     except (TypeError, ValueError) as error:
-        message = f"The labels `y` do not fit the head: {error}"
+        message = f"`y` must have labels that fit the head: {error}"
         raise type(error)(message) from error
 
 
@@ -111,6 +112,6 @@ def _refuse_beside_a_dataset(**arguments: Any) -> None:
         if value is not None:
             shown = value if isinstance(value, int) else type(value).__name__
             raise ValueError(
-                f"`{name}` goes with arrays; a dataset brings its own. Leave "
-                f"`{name}` out. Received: x=a tf.data.Dataset, {name}={shown}."
+                f"`{name}` must be left out with a dataset, which has its own. "
+                f"Received: x=a tf.data.Dataset, {name}={shown}."
             )

@@ -41,8 +41,8 @@ class Quadruplets:
 class QuadrupletBatches:
     """Batches of quadruplets, read through variables that `assign` sets.
 
-    `fit` takes a new iterator of the one dataset at each epoch, so what is assigned
-    before an epoch is what the epoch sees. The number of batches never changes.
+    `fit` makes a new iterator over the dataset in each epoch, so an epoch sees what was
+    assigned before it. The number of batches never changes.
 
     Args:
         source: The samples.
@@ -91,7 +91,7 @@ class QuadrupletBatches:
         return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
     def _joined(self, places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Bring its neighbors and w to each sample, by its place."""
+        """Join each sample with its neighbors and w, by its place."""
         x, *others = row
         quadruplets = {
             "x": x,
@@ -102,5 +102,5 @@ class QuadrupletBatches:
 
 
 def _variable(dtype: tf.DType, shape: list[int | None], *size: int) -> tf.Variable:
-    """Return a variable of zeros whose shape may change where `shape` says None."""
+    """Return a variable of zeros whose shape may change where `shape` is None."""
     return tf.Variable(tf.zeros(size, dtype), trainable=False, shape=shape)

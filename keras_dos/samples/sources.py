@@ -1,4 +1,4 @@
-"""From what `fit` was given to a source of samples."""
+"""From the data that `fit` receives to a source of samples."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ def as_source(
     *,
     n_classes: int | None = None,
 ) -> SampleSource:
-    """Return a source of the samples that `fit` was given.
+    """Return a source of the samples that `fit` receives.
 
     Args:
-        x: A `SampleSource`, which is returned as it is, or what `InMemory` takes.
+        x: A `SampleSource`, which is returned as it is, or as for `InMemory`.
         y: As for `InMemory`.
         sample_weight: As for `InMemory`.
         batch_size: As for `InMemory`.
@@ -31,9 +31,9 @@ def as_source(
         The source.
 
     Raises:
-        TypeError: As `InMemory`.
-        ValueError: As `InMemory`, or if labels, weights or a batch size are given
-            beside a source.
+        TypeError: As for `InMemory`.
+        ValueError: As for `InMemory`, or if labels, weights or a batch size are given
+            with a source.
 
     Example:
         >>> as_source(np.zeros((3, 2)), [0, 1, 1]).classes.tolist()
@@ -45,8 +45,8 @@ def as_source(
     beside = [name for name, value in given.items() if value is not None]
     if beside:
         raise ValueError(
-            "`x` is a source of samples, which brings its own labels, weights and "
-            f"batch size: leave them out. Received: {beside} beside x={x}."
+            "`x` is a source of samples, which has its own labels, weights and batch "
+            f"size: leave them out. Received: {beside} with x={x}."
         )
     return x
 
@@ -60,15 +60,15 @@ def split_validation(
         rows: x, y and sample_weight (or None), with the samples on the first axis.
         validation_split: The fraction, in (0, 1), taken from the end for validation; 0
             for no split.
-        validation_data: Validation data that are given, which go first. Defaults to
+        validation_data: Explicit validation data, which takes precedence. Defaults to
             None.
 
     Returns:
         The rows for training and the validation data.
 
     Raises:
-        TypeError: If these are no arrays.
-        ValueError: If the arrays cannot be split.
+        TypeError: If `x` is a stream, or an array has no first axis.
+        ValueError: If the data cannot be split, or labels are missing.
 
     Example:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
@@ -79,8 +79,8 @@ def split_validation(
     x, *others = rows
     if isinstance(x, tf.data.Dataset | SampleSource):
         raise ValueError(
-            "`validation_split` goes with arrays. Give a dataset's validation part as "
-            f"`validation_data`. Received: validation_split={validation_split}."
+            "`validation_split` works with arrays only: pass a dataset's validation "
+            f"part as `validation_data`. Received: validation_split={validation_split}."
         )
     check_arrays(x, others[0])
     rows = (x, *(np.asarray(t) if isinstance(t, list | tuple) else t for t in others))

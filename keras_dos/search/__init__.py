@@ -34,7 +34,7 @@ def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
             search elsewhere; a ScaNN that is installed but cannot be imported is
             reported by a `UserWarning`, once. `"scann"` and `"exact"` name one of
             the two. An object with a method `search(vectors, k)`, see
-            `NeighborSearch`, is returned as it is.
+            `NeighborSearch`, is returned as it is. Defaults to `"auto"`.
 
     Returns:
         An object with a method `search(vectors, k)`.

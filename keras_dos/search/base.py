@@ -1,4 +1,4 @@
-"""The contract of a neighbor search and the validated door to it."""
+"""The contract of a neighbor search, and its validated entry point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_dos import _checks
 
 
 class NeighborSearch(Protocol):
-    """What an engine must offer to find in-class neighbors.
+    """An engine that finds in-class neighbors.
 
     Any object with this one method will do; it need not inherit from anything.
     `keras_dos.search.testing.check_search` tests one.
@@ -70,7 +70,7 @@ def self_neighbors(
         occurs twice.
 
     Raises:
-        TypeError: If `vectors` does not hold real numbers or `k` is no integer.
+        TypeError: If `vectors` does not hold real numbers or `k` is not an integer.
         ValueError: If `vectors` does not have two non-empty axes, or holds NaN,
             infinity or values whose squared distances overflow float32; if `k` is
             below 1; or if the engine writes into the vectors.

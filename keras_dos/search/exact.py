@@ -24,9 +24,10 @@ class ExactSearch:
 
     Args:
         block_size: Number of rows compared with all others at once, at least 1.
+            Defaults to 1024.
 
     Raises:
-        TypeError: If `block_size` is no integer.
+        TypeError: If `block_size` is not an integer.
         ValueError: If `block_size` is below 1.
 
     Example:

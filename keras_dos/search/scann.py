@@ -39,12 +39,13 @@ class ScannSearch:
 
     Args:
         brute_force_below: Largest class that is searched in full, at least 16.
+            Defaults to 20,000.
         partition_above: Largest class that is searched without a tree, at least
-            `brute_force_below`.
+            `brute_force_below`. Defaults to 100,000.
 
     Raises:
         ImportError: If ScaNN cannot be imported, whatever the reason.
-        TypeError: If an argument is no integer.
+        TypeError: If an argument is not an integer.
         ValueError: If an argument is too small.
 
     Example:
@@ -122,7 +123,7 @@ class ScannSearch:
 
 
 def _import_scann() -> Any:
-    # ScaNN links against one TensorFlow release: beside another, the import raises
+    # ScaNN links against one TensorFlow release: with another, the import raises
     # what the loader happens to raise, tensorflow.errors.NotFoundError for one.
     try:
         from scann.scann_ops.py import scann_ops_pybind
@@ -137,7 +138,7 @@ def _import_scann() -> Any:
 
 
 def _scaled(points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Give rows a usual norm of √d: ScaNN trains badly on tiny values."""
+    """Scale rows to a typical norm of √d: ScaNN trains badly on tiny values."""
     norms = np.sqrt(np.einsum("md,md->m", points, points))
     scale = float(np.median(norms)) / points.shape[1] ** 0.5
     return (points / (scale or 1.0)).astype(np.float32)

@@ -33,8 +33,8 @@ def check_search(engine: NeighborSearch, *, recall: float = 1.0, seed: int = 0) 
         recall: Fraction of the nearest rows, in [0, 1], that it must find in each set.
             What it finds instead must come with its own distances, ascending. The sets
             have at most 120 rows: measure the recall of an approximate engine at the
-            size of your classes too.
-        seed: Seed of the random vectors.
+            size of your classes too. Defaults to 1.0.
+        seed: Seed of the random vectors. Defaults to 0.
 
     Raises:
         AssertionError: If the engine raises, breaks the contract, changes `vectors`,

@@ -1,4 +1,4 @@
-"""The model card: what a person who runs the server wants to know about a version."""
+"""The model card: what a person who runs the server needs to know about a version."""
 
 import datetime
 import json
@@ -27,7 +27,7 @@ def read_metrics(metrics: Any) -> Any:
     """
     try:
         if not isinstance(metrics, Mapping):
-            raise TypeError("no mapping")
+            raise TypeError("not a mapping")
         plain = json.dumps(dict(metrics), default=_plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(

@@ -35,7 +35,7 @@ def export_servable(
 
     The version is a SavedModel of stock TensorFlow operations: a server needs neither
     Python nor this package. It runs the model as `predict` does and returns float32,
-    also of a model of mixed precision. Its signatures:
+    even for a mixed-precision model. Its signatures:
 
     * `serving_default`: from what `predict` takes to `probabilities`, shape `(m, n)`,
       in the order of the model's outputs, and the same sorted, the most probable class
@@ -85,7 +85,7 @@ def export_servable(
         The folder of the new version, `path/1` for the first.
 
     Raises:
-        TypeError: If the outputs of the model are no numbers.
+        TypeError: If the outputs of the model are not numbers.
         ValueError: If the model cannot be served, or an argument does not fit it.
         OSError: If the folder cannot be written.
 

@@ -1,4 +1,4 @@
-"""What a model answers: probabilities of n classes, and maybe embeddings."""
+"""What a model answers: probabilities of n classes, and possibly embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from keras_dos.serving.inputs import ModelInputs
 
 
 def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Return the symbolic outputs by name; an only one is taken for probabilities.
+    """Return the symbolic outputs by name; a single one counts as probabilities.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])

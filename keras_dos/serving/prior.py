@@ -21,7 +21,7 @@ def read_priors(
         that adjust probabilities to it, shape (n,), float32, or None if they stay.
 
     Raises:
-        ValueError: If one is no prior of n classes, or only the second is given.
+        ValueError: If one is not a prior of n classes, or only the second is given.
 
     Example:
         >>> read_priors([30, 10], None, n_classes=2)
@@ -54,7 +54,7 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
         Shape (n,), float64.
 
     Raises:
-        ValueError: If the values are no prior of n classes.
+        ValueError: If the values are not a prior of n classes.
 
     Example:
         >>> read_prior("training_prior", [30, 10], n_classes=2).tolist()

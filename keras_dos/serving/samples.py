@@ -55,7 +55,7 @@ def sample_inputs(inputs: ModelInputs, given: Any) -> list[NDArray[Any]]:
 
 
 def warn_of_scaled_images(inputs: ModelInputs, samples: list[NDArray[Any]]) -> None:
-    """Warn the caller of `export_servable` of images whose values no file has."""
+    """Warn the caller of `export_servable` about images with values no file has."""
     images = samples[0]
     if inputs.image is None or images.dtype.kind != "f":
         return
@@ -101,7 +101,7 @@ def _made_up(spec: tf.TensorSpec) -> NDArray[Any]:
     shape = tuple(spec.shape[1:])
     if None in shape:
         raise ValueError(
-            "`warmup_inputs` must be given to a model of free size, in a size that "
+            "`warmup_inputs` must be given for a model of free size, in a size that "
             "requests will have. Received: warmup_inputs=None, input "
             f'"{spec.name}" of shape {tuple(spec.shape)}.'
         )

@@ -28,7 +28,7 @@ def build_archive(
 
     Args:
         model: A model of class probabilities: as its only output, or as an output
-            "probabilities" beside which there may be an "embedding".
+            "probabilities" next to which there may be an "embedding".
         inputs: Its inputs.
         class_names: One name per class, or None for integer ids.
         log_ratios: Logarithms of the factors of the probabilities, shape (n,), or
@@ -96,7 +96,7 @@ def _signatures(
 
 
 def _run(model: keras.Model, inputs: ModelInputs, tensors: Any, output: str) -> Any:
-    """Return one output of the model, in float32 also from mixed precision."""
+    """Return one output of the model, in float32 even from mixed precision."""
     # A server does not check shapes, and some networks take any without an error.
     pairs = zip(tensors, inputs.specs, strict=True)
     tensors = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs]

@@ -1,4 +1,4 @@
-"""Version folders: written beside the others, renamed when they are complete."""
+"""Version folders: written next to the others, renamed when they are complete."""
 
 import os
 import re

@@ -256,7 +256,7 @@ def test_the_long_tail_is_judged_by_logit_adjustment(recall, answer, tmp_path):
         assert line.replace("*", "").rstrip("| ").endswith(f"| {answer}")
 
 
-def test_balanced_data_are_judged_by_the_cnn_and_stl10_is_told_missing(tmp_path):
+def test_balanced_data_is_judged_by_the_cnn_and_missing_stl10_is_named(tmp_path):
     problems_ = (PROBLEM, replace(PROBLEM, name="other", title="Other"))
     rows = (Entry("CNN", "plain"), Entry("DOS, k = 3", "dos", {"k": 3, "r": 1}))
     experiment = Experiment("Even", problems_, lambda store: rows, seeds=range(2))

@@ -203,7 +203,7 @@ def task():
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_the_same_steps_and_learns(name, task):
     trained = METHODS[name](task)
-    # r = 3 / 1: 30 / 8 is capped at 3, so Σ r_j n_j = 288 samples, 15 steps.
+    # r = 3 / 1: 30 / 8 is capped at 3, so Σ r_j m_j = 288 samples, 15 steps.
     assert task.steps == 15
     assert trained.steps == 45
     assert trained.seconds > 0

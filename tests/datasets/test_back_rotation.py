@@ -124,7 +124,7 @@ def test_backgrounds_are_patches_of_all_photographs():
     assert n_used.sum() == 300
     # Binomial(300, 1/2): a standard deviation of 8.7.
     assert abs(n_used[0] - 150) < 40
-    # Of the 299 patches of the one and the 24 of the other photograph.
+    # Of the 299 patches of one photograph and the 24 of the other.
     assert len({image.tobytes() for image in made}) > 100 + 20
 
 

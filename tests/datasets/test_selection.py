@@ -168,7 +168,7 @@ def test_indices_beyond_a_dataset_of_unknown_size_raise_when_it_is_read():
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3], (np.arange(3), None), np.float64(3), "ab"])
-def test_data_that_are_no_arrays_raise(data):
+def test_data_that_is_not_arrays_raises(data):
     with pytest.raises(TypeError, match="nested structure of arrays"):
         select(data, [0])
 

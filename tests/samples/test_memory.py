@@ -238,7 +238,7 @@ def test_samples_keep_their_label_and_weight_when_the_dataset_reshuffles():
 
 
 def test_a_dataset_is_read_once():
-    """What is random in it is frozen: a neighbor belongs to one very sample."""
+    """What is random in it is frozen: a neighbor belongs to one particular sample."""
     passes = []
 
     def generate():
@@ -366,7 +366,7 @@ def test_validation_split_takes_lists_of_labels_and_weights():
         np.testing.assert_allclose(listed[name], expected[name], rtol=1e-6)
 
 
-def test_validation_data_go_before_validation_split_as_in_keras():
+def test_validation_data_overrides_validation_split_as_in_keras():
     """All samples train then."""
     arguments = {"batch_size": BATCH, "validation_data": (X, Y)}
     assert_same(
@@ -445,7 +445,7 @@ REFUSED = {
     "infinite": (
         dataset(lambda: slices(X, Y).batch(8).repeat()),
         ValueError,
-        r"infinite.*\.repeat\(\) away",
+        r"infinite.*remove \.repeat\(\)",
     ),
     "infinite generator": (
         dataset(lambda: generated(output_signature=SIGNATURE).repeat()),
@@ -538,21 +538,21 @@ REFUSED = {
         "one shape; resize or pad",
     ),
     # What goes with arrays only.
-    "dataset and y": (dataset_with(y=Y), ValueError, "^`y` goes with arrays.*ndarray"),
+    "dataset and y": (dataset_with(y=Y), ValueError, "^`y` must be left out.*ndarray"),
     "dataset and sample_weight": (
         dataset_with(sample_weight=W),
         ValueError,
-        "^`sample_weight` goes with arrays.*ndarray",
+        "^`sample_weight` must be left out.*ndarray",
     ),
     "dataset and batch_size": (
         dataset_with(batch_size=8),
         ValueError,
-        "^`batch_size` goes with arrays.*batch_size=8",
+        "^`batch_size` must be left out.*batch_size=8",
     ),
     "dataset and validation_split": (
         dataset_with(validation_split=0.2),
         ValueError,
-        "^`validation_split` goes with arrays.*`validation_data`.*0.2",
+        "^`validation_split` works with arrays.*`validation_data`.*0.2",
     ),
     "dataset and steps_per_epoch": (
         dataset_with(steps_per_epoch=2),
@@ -657,12 +657,12 @@ REFUSED = {
     "names in dataset": (
         dataset(lambda: slices(X, np.array(["a", "b", "c"])[Y]).batch(8)),
         TypeError,
-        "^The labels `y` do not fit the head.*numpy.unique",
+        "^`y` must have labels that fit the head.*numpy.unique",
     ),
     "beyond the head in dataset": (
         dataset(lambda: slices(X, Y + 1).batch(8)),
         ValueError,
-        "^The labels `y` do not fit the head.*Received: 3",
+        "^`y` must have labels that fit the head.*Received: 3",
     ),
 }
 for fraction in (1.0, -0.1, 1.5, 0.999, float("nan")):

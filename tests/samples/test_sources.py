@@ -1,4 +1,4 @@
-"""A source of one's own is as good as arrays, and breaks loudly."""
+"""A custom source works as well as arrays, and fails loudly."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_a_source_with_a_validation_part():
 @pytest.mark.parametrize(
     "beside", [{"y": Y}, {"sample_weight": np.ones(len(Y))}, {"batch_size": 8}]
 )
-def test_a_source_brings_its_own(beside):
+def test_a_source_has_its_own_labels_weights_and_batch_size(beside):
     (name,) = beside
     model = compiled(network())
     with pytest.raises(ValueError, match=rf"source of samples.*Received: \['{name}'\]"):
@@ -99,13 +99,13 @@ def test_a_source_brings_its_own(beside):
 
 def test_a_source_cannot_be_split():
     model = compiled(network())
-    with pytest.raises(ValueError, match=r"`validation_split` goes with arrays"):
+    with pytest.raises(ValueError, match=r"`validation_split` works with arrays"):
         model.fit(
             ById(), validation_split=0.5, verbose=0, callbacks=[OverloadingCallback()]
         )
 
 
-def test_a_source_that_gives_too_few_rows_is_told():
+def test_a_source_that_returns_too_few_rows_raises():
     class Short(ById):
         def inputs(self, ids, batch_size):
             return super().inputs(ids[:-1], batch_size)

@@ -156,7 +156,7 @@ def test_custom_engine():
     assert vectors.flags.c_contiguous
 
 
-def test_self_is_removed_by_id_and_else_the_farthest():
+def test_self_is_removed_by_id_or_else_the_farthest():
     def change(ids, distances):
         ids[0] = [2, 0, 1]  # Itself in the middle.
         ids[1] = [3, 2, 0]  # Itself pushed out by duplicates.

@@ -1,4 +1,4 @@
-"""The door to the engines, and what ours promise beyond the public suite.
+"""The entry point to the engines, and what ours promise beyond the public suite.
 
 Answers are compared with loops over all pairs.
 """
@@ -249,7 +249,7 @@ def test_what_scann_leaves_out_is_searched_exactly(shorten):
         (np.array([[None]]), TypeError, "Received: dtype object"),
     ],
 )
-def test_rejects_what_is_no_table_of_numbers(vectors, error, message):
+def test_rejects_what_is_not_a_table_of_numbers(vectors, error, message):
     with pytest.raises(error, match=rf"`vectors`.*{message}\.$"):
         self_neighbors(vectors, 5, ExactSearch())
 

@@ -142,7 +142,7 @@ def test_a_failing_export_raises_its_error_and_leaves_nothing(tmp_path, monkeypa
     assert children(tmp_path / "new") == []
 
 
-def test_numbers_that_no_server_reads_are_no_versions(tmp_path):
+def test_numbers_that_no_server_reads_are_not_versions(tmp_path):
     for name in ("99999999999999999999", "²", "٣"):
         (tmp_path / name).mkdir()
     assert export_servable(network(), tmp_path).name == "1"
@@ -175,7 +175,7 @@ def test_warm_up_requests_stay_small(side, held, tmp_path):
     assert counts == [held, held]
 
 
-def test_scaled_images_are_warned_of(tmp_path):
+def test_scaled_images_warn(tmp_path):
     model = of_input(
         (2, 2, 1), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")
     )

@@ -156,7 +156,7 @@ def test_the_container_gets_the_flags_of_the_plain_server():
         "--batching_parameters_file",
         "--allow_version_labels_for_unavailable_models",
     ]
-    # Docker takes what stands before the image for its own.
+    # Docker takes what stands before the image as its own options.
     assert words(container).index("tensorflow/serving") < words(container).index(
         server_flags(container)[0]
     )

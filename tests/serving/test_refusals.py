@@ -109,14 +109,14 @@ def test_models_that_cannot_be_served_are_refused(model, message, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["gs://bucket/model", "", None, 3, b"folder"])
-def test_a_path_that_is_no_local_folder_is_refused(path, tmp_path, monkeypatch):
+def test_a_path_that_is_not_a_local_folder_is_refused(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"must be a local folder.*Received: "):
         export_servable(network(), path)
     assert children(tmp_path) == []
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "model").touch()
     with pytest.raises(ValueError, match="must not be a file"):
         export_servable(network(), tmp_path / "model")
