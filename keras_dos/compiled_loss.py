@@ -102,7 +102,7 @@ def over_replicas(value: Any) -> Any:
 
 
 def _crossentropy(y: Any, p: Any) -> Any:
-    """Choose by the labels, sparse or one-hot, as `compile` does for this name."""
+    """Return the cross-entropy for sparse or one-hot labels, as `compile` chooses."""
     if y.shape[1:] == p.shape[1:]:
         return keras.losses.categorical_crossentropy(ops.cast(y, p.dtype), p)
     return keras.losses.sparse_categorical_crossentropy(y, p)

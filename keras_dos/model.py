@@ -73,7 +73,7 @@ class DOSModel(keras.Model):
             The model.
 
         Raises:
-            ValueError: If `classifier` is not such a model, it has no such layer, or
+            ValueError: If `classifier` is not such a model or has no such layer, or if
                 the output of the layer is not an embedding.
 
         Example:

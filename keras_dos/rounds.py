@@ -149,8 +149,8 @@ class Rounds:
             self._warned = True
             warnings.warn(
                 "The embeddings in training lie far from those stored at the refresh, "
-                "so neighbors help little. The rounds may have begun too early, the "
-                "learning rate may be too high, or BatchNormalization or Dropout "
+                "so neighbors are of little use. The rounds may have begun too early, "
+                "the learning rate may be too high, or BatchNormalization or Dropout "
                 "before the embedding may act very differently in training: use more "
                 "`warmup_epochs`, or a lower learning rate or momentum. Received: "
                 f"{distance:.3g} times the squared distance of neighbors in epoch "
@@ -213,7 +213,7 @@ class Rounds:
         )
         if self.parameters.k_max and not overloaded.unit:
             warnings.warn(
-                "All embeddings are equal, so their neighbors do not help: the "
+                "All embeddings are equal, so their neighbors are of no use: the "
                 "network is dead or has collapsed. Lower the learning rate or "
                 f"`embedding_weight`. Received: spread 0 at epoch {epoch + 1}.",
                 stacklevel=2,

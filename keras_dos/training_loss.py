@@ -48,7 +48,7 @@ class TrainingLoss:
             "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
             "classification_loss": keras.metrics.Mean(name="classification_loss"),
         }
-        # Not among the other two, which validation resets before an epoch ends.
+        # Kept apart from the other two, which validation resets before an epoch ends.
         self._distance = keras.metrics.Mean(name="neighbor_distance")
 
     def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:

@@ -65,8 +65,8 @@ class SampleSource(Protocol):
 
         Returns:
             A dataset of batches `(places, (x, y))` or
-            `(places, (x, y, sample_weight))`. `places` has the entries of `ids` that
-            the rows belong to; each place occurs once in a pass. A source with random
+            `(places, (x, y, sample_weight))`. `places` has the positions in `ids` that
+            the rows are for; each place occurs once in a pass. A source with random
             access keeps the order of the places; a streaming one may not.
         """
         ...
