@@ -179,7 +179,7 @@ ABLATIONS: dict[str, tuple[Entry, ...]] = {
         _changed("H not adjusted", logit_adjustment=0.0),
         _changed("H not adjusted, r = balance", logit_adjustment=0.0, r="balance"),
         _changed("H adjusted in the warm-up too", change="adjusted_warmup"),
-        _changed("H adjusted by the shares in Z'", change="prior_of_quadruplets"),
+        _changed("H adjusted by the prior of Z'", change="prior_of_quadruplets"),
     ),
     "in the embedding space": (
         replace(
