@@ -5,7 +5,6 @@ argument, says what was expected and ends with what was received.
 """
 
 import math
-import numbers
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 
 def is_integer(value: Any) -> bool:
     """Return whether a value is an integer; a bool is not."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a real number; a bool is not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    real = isinstance(value, int | float | np.integer | np.floating)
+    return real and not isinstance(value, bool)
 
 
 def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:

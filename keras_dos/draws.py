@@ -73,7 +73,8 @@ def sampled_weights(
 
     Args:
         sampler: The function that draws w.
-        exists: Whether there is a neighbor, shape (z, k), bool.
+        exists: Whether there is a neighbor, shape (z, k), bool. The sampler gets it
+            read-only.
         rng: The source of randomness.
 
     Returns:
@@ -87,8 +88,14 @@ def sampled_weights(
         >>> sampled_weights(draw_weights, np.array([[True, False]]), rng).shape
         (1, 3)
     """
-    weights = np.asarray(sampler(exists, rng), np.float32)
+    shown = exists.view()
+    shown.setflags(write=False)
     shape = (len(exists), exists.shape[1] + 1)
+    drawn = sampler(shown, rng)
+    try:  # A copy: the sampler may use its array again for the next class.
+        weights = np.array(drawn, np.float32)
+    except (TypeError, ValueError):
+        weights = np.empty(0, np.float32)
     if (
         weights.shape != shape
         or not (weights >= 0).all()  # Also True for NaN.

@@ -52,6 +52,8 @@ class DOSModel(keras.Model):
         ((None, 3), (None, 8))
     """
 
+    train_function: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_outputs(self)
@@ -185,7 +187,8 @@ class DOSModel(keras.Model):
             ValueError: If the data, the labels or the arguments are invalid or do not
                 fit together, or if embeddings are not finite.
         """
-        arguments = locals()
+        # A copy: a debugger that looks at this frame refreshes what `locals` returns.
+        arguments = dict(locals())
         del arguments["self"], arguments["__class__"]
         overloading, others = _split_callbacks(callbacks)
         # For an uncompiled model, Keras' own error is the clearest.
@@ -209,12 +212,14 @@ class DOSModel(keras.Model):
     @contextlib.contextmanager
     def _trained_by(self, rounds: Rounds) -> Iterator[None]:
         """Train on the quadruplets of `rounds` for the duration of a `fit`."""
-        # A step traced in another fit belongs to other rounds, or to none.
+        # A step traced in another fit belongs to other rounds, or to none. There are
+        # rounds before these if a callback of a fit calls fit again.
+        before = self.rounds, self.train_function if self.rounds else None
         self.rounds, self.train_function = rounds, None
         try:
             yield
         finally:
-            self.rounds = self.train_function = None
+            self.rounds, self.train_function = before
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step: plain, or on the micro-cluster losses."""

@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos import _checks
 from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples import SampleSource
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
-from keras_dos.schedule import Epoch, first_round, read_schedule
+from keras_dos.samples.sources import check_source
+from keras_dos.schedule import Epoch, check_schedule, first_round, planned_epoch
 from keras_dos.search import get_search
 from keras_dos.settings import Settings
 from keras_dos.training_loss import TrainingLoss
@@ -78,6 +80,7 @@ class Rounds:
         epochs: int,
         shuffle: bool = True,
     ) -> None:
+        check_source(source)
         self.parameters = resolve_class_parameters(
             class_counts(source.classes, n_classes),
             k=settings.k,
@@ -90,7 +93,10 @@ class Rounds:
         self._source = source
         self._embedder = embedder
         self._d = embedder.output_shape[-1]
-        self._planned = read_schedule(settings.planned, epochs)
+        self._epochs = _checks.integer("epochs", epochs, minimum=0)
+        if epochs > 0:
+            adjusted = bool(settings.logit_adjustment)
+            check_schedule(settings.planned, epochs, adjusted)
         self._shuffle = shuffle
         self._search = get_search(settings.neighbor_search)
         self._batches = QuadrupletBatches(
@@ -114,12 +120,12 @@ class Rounds:
             epoch: The epoch, from 0. A resumed training may begin with any.
 
         Raises:
-            IndexError: If `epoch` is not below the total number of epochs.
             RuntimeError: If the search breaks its contract.
+            TypeError: If the schedule breaks its contract.
             ValueError: If embeddings are not finite or too large, or the weight
                 sampler or the source breaks its contract.
         """
-        plan = self._planned[epoch]
+        plan = planned_epoch(self._settings.planned, epoch, self._epochs)
         self._begun = True
         self._refresh_time = 0.0
         self.loss.reset_neighbor_distance()
@@ -169,7 +175,7 @@ class Rounds:
     def end(self) -> None:
         """Warn if the training ended before the first round."""
         if self._begun and self._round is None:
-            first = first_round(self._planned) or 0
+            first = first_round(self._settings.planned, self._epochs) or 0
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
                 f"took place: rounds start at epoch {first + 1}. Lower "

@@ -111,43 +111,68 @@ class WarmupSchedule:
         return Epoch("overload" if due else "keep", prior="samples")
 
 
-def read_schedule(schedule: Schedule, epochs: int) -> tuple[Epoch, ...]:
-    """Return every epoch of a training, at least one of them a round.
+def planned_epoch(schedule: Schedule, epoch: int, epochs: int) -> Epoch:
+    """Return what an epoch is, after checking what the schedule returns.
 
     Args:
         schedule: The schedule of the training.
+        epoch: The epoch, from 0.
         epochs: Total number of epochs, warm-up included.
 
     Raises:
         TypeError: If the schedule does not return an `Epoch`.
-        ValueError: If it leaves no epoch for a round.
 
     Example:
-        >>> [epoch.phase for epoch in read_schedule(WarmupSchedule(1), 2)]
-        ['warmup', 'overload']
+        >>> planned_epoch(WarmupSchedule(1), 1, epochs=2).phase
+        'overload'
     """
-    planned: tuple[Any, ...] = tuple(schedule(epoch, epochs) for epoch in range(epochs))
-    for epoch in planned:
-        if not isinstance(epoch, Epoch):
-            raise TypeError(
-                "`schedule` must return a keras_dos.schedule.Epoch for each epoch. "
-                f"Received: {epoch!r} of type {type(epoch).__name__}."
-            )
-    if epochs > 0 and first_round(planned) is None:
-        raise ValueError(
-            "The warm-up leaves no epoch for Deep Over-sampling: increase `epochs` of "
-            "`fit`, or train without the callback until then. "
-            f"Received: {schedule}, epochs={epochs}."
+    planned: Any = schedule(epoch, epochs)
+    if not isinstance(planned, Epoch):
+        raise TypeError(
+            "`schedule` must return a keras_dos.schedule.Epoch for each epoch. "
+            f"Received: {planned!r} of type {type(planned).__name__}."
         )
     return planned
 
 
-def first_round(planned: tuple[Epoch, ...]) -> int | None:
+def first_round(schedule: Schedule, epochs: int) -> int | None:
     """Return the first epoch that is not warm-up, or None.
 
     Example:
-        >>> first_round((Epoch("warmup"), Epoch("overload")))
+        >>> first_round(WarmupSchedule(1), epochs=2)
         1
     """
-    rounds = (e for e, epoch in enumerate(planned) if epoch.phase != "warmup")
-    return next(rounds, None)
+    planned = (planned_epoch(schedule, e, epochs) for e in range(epochs))
+    return next((e for e, epoch in enumerate(planned) if epoch.phase != "warmup"), None)
+
+
+def check_schedule(schedule: Schedule, epochs: int, adjusted: bool) -> None:
+    """Raise unless a schedule comes to a round, and adjusts H if that is asked for.
+
+    Args:
+        schedule: The schedule of the training.
+        epochs: Total number of epochs, warm-up included.
+        adjusted: Whether the user asked for a logit adjustment.
+
+    Raises:
+        TypeError: If the schedule does not return an `Epoch`.
+        ValueError: If it leaves no epoch for a round, or never names a prior.
+
+    Example:
+        >>> check_schedule(WarmupSchedule(1), epochs=2, adjusted=True)
+    """
+    # The last epoch tells at once; a training of a million epochs may be stopped early.
+    last = planned_epoch(schedule, epochs - 1, epochs)
+    if last.phase == "warmup" and first_round(schedule, epochs) is None:
+        name = "warmup_epochs" if isinstance(schedule, WarmupSchedule) else "schedule"
+        raise ValueError(
+            f"`{name}` leaves no epoch for Deep Over-sampling: increase `epochs` of "
+            "`fit`, or train without the callback until then. "
+            f"Received: {schedule}, epochs={epochs}."
+        )
+    priors = (planned_epoch(schedule, e, epochs).prior for e in range(epochs))
+    if adjusted and last.prior is None and not any(priors):
+        raise ValueError(
+            "`logit_adjustment` would have no effect: let `schedule` return epochs "
+            f'with prior="samples" or "quadruplets". Received: {schedule}.'
+        )

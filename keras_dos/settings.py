@@ -14,7 +14,7 @@ from keras_dos.search import NeighborSearch
 __all__ = ["Settings"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # Arrays among the settings do not compare.
 class Settings:
     """The settings of one training.
 
