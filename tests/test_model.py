@@ -396,6 +396,23 @@ def test_the_batch_size_of_the_validation_is_that_of_keras(sizes, expected):
     assert steps == {0: expected, 1: expected}
 
 
+def test_weighted_metrics_take_the_sample_weights_as_in_keras():
+    x, y = blobs()
+    weights = np.where(y == 2, 9.0, 0.5)
+    name = "sparse_categorical_accuracy"
+    plain, dos = (
+        compiled(network(), learning_rate=0.0, weighted_metrics=[name]).fit(
+            x, y, sample_weight=weights, verbose=0, callbacks=callbacks
+        )
+        for callbacks in ([], [OverloadingCallback(k=0, r=1, warmup_epochs=0)])
+    )
+    for metric in ("accuracy", name):
+        np.testing.assert_allclose(
+            dos.history[metric], plain.history[metric], rtol=1e-6
+        )
+    assert abs(dos.history["accuracy"][0] - dos.history[name][0]) > 1e-2
+
+
 def test_train_metrics_are_those_of_the_live_embedding():
     x, y = blobs((20, 20, 20))
     model = compiled(network(), learning_rate=0.0)
