@@ -103,11 +103,23 @@ class MicroClusterObjective:
         weights = ops.convert_to_tensor(weights)
         mask = weights > 0
         shares = self.shares(distances / self.temperature, weights, mask=mask)
+        _check_shape("shares", shares, tuple(np.shape(distances)))
         return (
             losses.embedding_loss(distances, weights, mask=mask),
             losses.classification_loss(
                 shares, slot_losses, differentiate_shares=self.differentiate_shares
             ),
+        )
+
+
+def _check_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None:
+    """Raise where an axis is known not to be as expected: it would broadcast."""
+    shape = tuple(np.shape(value)) if not tf.is_tensor(value) else tuple(value.shape)
+    known = len(shape) == len(expected)
+    if not known or any(a not in (None, b) for a, b in zip(shape, expected)):
+        raise ValueError(
+            f"`{name}` of a MicroClusterObjective must return shape {expected}. "
+            f"Received: shape {shape}."
         )
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import copy
 import csv
+import gc
 import pickle
+import weakref
 
 import keras
 import numpy as np
@@ -52,6 +54,44 @@ def test_rounds_follow_the_warm_up(epochs, warmup, first_round):
         assert min(history[name][first_round:]) > 0
     measured = np.isfinite(history["minority_variance"])
     assert measured.tolist() == [e >= first_round for e in range(epochs)]
+
+
+def test_without_neighbors_there_is_no_variance_to_log():
+    history = fit(compiled(network()), OverloadingCallback(k=0), epochs=2).history
+    assert set(history) == {
+        "accuracy",
+        "classification_loss",
+        "embedding_loss",
+        "loss",
+        "refresh_time",
+    }
+
+
+def test_the_logs_of_an_epoch_are_its_own():
+    """With learning rate 0 an epoch is the same after another or alone."""
+    callback = OverloadingCallback(k=3, warmup_epochs=1)
+    names = ("classification_loss", "embedding_loss")
+    both, alone = (
+        fit(
+            compiled(identity_network(), learning_rate=0.0),
+            callback,
+            epochs=2,
+            initial_epoch=first,
+        ).history
+        for first in (0, 1)
+    )
+    for name in names:
+        np.testing.assert_allclose(both[name][1], alone[name][0], rtol=1e-6)
+        assert abs(both[name][0] - both[name][1]) > 1e-3
+
+
+def test_a_caller_may_keep_no_logs():
+    callback = OverloadingCallback(k=3)
+    without = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: callback.on_epoch_end(epoch)
+    )
+    history = fit(compiled(network()), callback, [without], epochs=2).history
+    assert len(history["refresh_time"]) == 2
 
 
 def test_one_epoch_is_one_round():
@@ -210,6 +250,18 @@ def test_a_large_batch_and_a_tiny_class_train():
     assert np.isfinite(history["loss"]).all()
 
 
+def test_a_handful_of_samples_trains():
+    x, y = blobs((3, 2))
+    history = (
+        compiled(network(n=2))
+        .fit(
+            x, y, epochs=2, verbose=0, callbacks=[OverloadingCallback(warmup_epochs=1)]
+        )
+        .history
+    )
+    assert history["embedding_loss"][1] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -256,9 +308,10 @@ def test_a_warm_up_without_end_is_refused():
         fit(compiled(network()), callback)
 
 
-def test_diverged_embeddings_end_with_a_remedy():
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_diverged_embeddings_end_with_a_remedy(value):
     x, y = blobs()
-    x[3] = np.nan
+    x[3, 2] = value  # One number of an embedding is enough.
     model = compiled(identity_network())
     with pytest.raises(
         ValueError, match=r"not finite.*clipnorm.*Received: 1 of 78.*epoch 1"
@@ -288,13 +341,21 @@ def test_embeddings_far_from_those_stored_warn():
     assert len(told) == 1  # Not again in each epoch.
 
 
+@pytest.mark.parametrize("validated", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"k_majority": 0}])
-def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings):
+def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings, validated):
     x, y = blobs((600, 40, 12))
     model = compiled(network(), optimizer=keras.optimizers.SGD(2.0))
     callback = OverloadingCallback(warmup_epochs=0, **settings)
     with pytest.warns(UserWarning, match="far from those stored"):
-        model.fit(x, y, epochs=3, verbose=0, callbacks=[callback])
+        model.fit(
+            x,
+            y,
+            epochs=3,
+            verbose=0,
+            validation_data=(x[:9], y[:9]) if validated else None,
+            callbacks=[callback],
+        )
 
 
 def test_the_scale_of_the_loss_does_not_warn():
@@ -314,11 +375,24 @@ def test_the_scale_of_the_loss_does_not_warn():
     assert history["embedding_loss"][-1] > 20
 
 
-def test_a_training_that_is_over_does_not_warn():
+def test_large_distances_of_the_paper_do_not_warn():
+    """They have no unit in which they could be usual."""
+    x, y = blobs(spread=5.0)
+    callback = OverloadingCallback(k=3, warmup_epochs=0, loss_form="paper")
+    model = compiled(identity_network(), learning_rate=0.0)
+    history = model.fit(x, y, verbose=0, callbacks=[callback]).history
+    assert history["embedding_loss"][0] > 20
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 3, "initial_epoch": 3}, {"epochs": 0}])
+def test_a_training_that_is_over_does_not_warn_and_changes_nothing(settings):
     x, y = blobs()
+    model = compiled(network(head=[keras.layers.BatchNormalization()]))
+    before = model.get_weights()
     callback = OverloadingCallback()
-    settings = {"epochs": 3, "initial_epoch": 3, "verbose": 0}
-    compiled(network()).fit(x, y, callbacks=[callback], **settings)
+    history = model.fit(x, y, verbose=0, callbacks=[callback], **settings)
+    assert history.epoch == []
+    assert largest_difference(before, model.get_weights()) == 0
 
 
 def test_after_fit_neither_model_nor_callback_holds_a_training():
@@ -331,6 +405,17 @@ def test_after_fit_neither_model_nor_callback_holds_a_training():
             model.fit(x, y, verbose=0, callbacks=[callback, *others])
         assert model.rounds is None
         assert pickle.dumps(callback) == before
+
+
+def test_what_a_training_held_in_memory_is_free_after_it():
+    held = []
+    model = compiled(network())
+    watch = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: held.append(weakref.ref(model.rounds))
+    )
+    fit(model, others=[watch], epochs=3)
+    gc.collect()
+    assert [training() for training in held] == [None]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,9 @@ def test_fit_trains_with_the_weights_of_a_sampler():
         lambda w: np.where(w > 0, np.nan, 0),
         lambda w: np.roll(w, 1, axis=1),
         lambda w: w[:, ::-1],
+        lambda w: w - [[0.2, 0.0, -0.2]],  # A weight for no neighbor.
+        lambda w: np.where(w > 0, [[0.0, 1.0, 0.0]], 0),  # Without the live f(x).
+        lambda w: np.where(w > 0, [[1e-60, 1.0, 0.0]], 0),  # 0 in float32.
     ],
 )
 def test_a_sampler_that_leaves_the_simplex_is_refused(broken):

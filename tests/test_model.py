@@ -169,6 +169,20 @@ def test_from_classifier_names_the_layers_there_are():
         DOSModel.from_classifier(classifier(), embedding="top")
 
 
+def test_from_classifier_searches_a_residual_network_once():
+    """It has 2^60 paths from the output to the first layer."""
+    inputs = keras.Input((6,))
+    x = first = keras.layers.Dense(4, name="first")(inputs)
+    for _ in range(60):
+        x = keras.layers.Add()([x, keras.layers.Rescaling(0.01)(x)])
+    outputs = keras.layers.Dense(3, activation="softmax")(x)
+    source = keras.Model(inputs, outputs)
+    model = DOSModel.from_classifier(source, embedding="first")
+    assert model.output["embedding"] is first
+    with pytest.raises(ValueError, match=r"^`embedding` must.*Received: .*'last'"):
+        DOSModel.from_classifier(source, embedding="last")
+
+
 def test_from_classifier_refuses_a_model_without_a_graph():
     class Subclassed(keras.Model):
         def call(self, x):
@@ -305,6 +319,14 @@ def test_features_of_compile_change_nothing(feature):
     assert largest_difference(expected, actual) < 1e-5
 
 
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_search_embeds_with_or_without_xla_as_compile_says(jit_compile):
+    x, y = blobs()
+    model = compiled(network(), jit_compile=jit_compile)
+    dos_weights(model, x, y, epochs=2)
+    assert model.embedder.jit_compile is jit_compile
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_learns(policy):
     x, y = blobs((60, 60, 12))
@@ -345,6 +367,50 @@ def test_metrics_validation_evaluate_and_predict_are_those_of_keras():
     np.testing.assert_allclose(logs["accuracy"], (p.argmax(1) == y).mean(), rtol=1e-6)
     expected = -np.log(p[np.arange(len(y)), y]).mean()
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({}, 3),  # 32, as in Keras.
+        ({"batch_size": 20}, 4),
+        ({"batch_size": 20, "validation_batch_size": 39}, 2),
+    ],
+)
+def test_the_batch_size_of_the_validation_is_that_of_keras(sizes, expected):
+    x, y = blobs()
+    steps = {}
+    for callbacks in ([], [OverloadingCallback(k=3)]):
+        seen = []
+        counter = keras.callbacks.LambdaCallback()
+        counter.on_test_batch_end = lambda batch, logs, seen=seen: seen.append(batch)
+        compiled(network()).fit(
+            x,
+            y,
+            validation_data=(x, y),
+            verbose=0,
+            callbacks=[*callbacks, counter],
+            **sizes,
+        )
+        steps[len(callbacks)] = len(seen)
+    assert steps == {0: expected, 1: expected}
+
+
+def test_weighted_metrics_take_the_sample_weights_as_in_keras():
+    x, y = blobs()
+    weights = np.where(y == 2, 9.0, 0.5)
+    name = "sparse_categorical_accuracy"
+    plain, dos = (
+        compiled(network(), learning_rate=0.0, weighted_metrics=[name]).fit(
+            x, y, sample_weight=weights, verbose=0, callbacks=callbacks
+        )
+        for callbacks in ([], [OverloadingCallback(k=0, r=1, warmup_epochs=0)])
+    )
+    for metric in ("accuracy", name):
+        np.testing.assert_allclose(
+            dos.history[metric], plain.history[metric], rtol=1e-6
+        )
+    assert abs(dos.history["accuracy"][0] - dos.history[name][0]) > 1e-2
 
 
 def test_train_metrics_are_those_of_the_live_embedding():

@@ -76,6 +76,17 @@ def test_a_unit_of_zero_means_no_distances():
     np.testing.assert_array_equal(distances, 0)
 
 
+@pytest.mark.parametrize("far", [1e30, np.inf])
+def test_a_slot_that_does_not_exist_counts_for_nothing(far):
+    d2 = np.array([[0.0, 2.0, far], [0.0, far, far]], "float32")
+    w = np.array([[0.4, 0.6, 0.0], [1.0, 0.0, 0.0]], "float32")
+    h = np.array([[1.0, 3.0, 1e6], [2.0, 1e6, 1e6]], "float32")
+    pull, class_loss = MicroClusterObjective(temperature=1.0)(d2, w, h)
+    np.testing.assert_allclose(pull, [1.2, 0.0], rtol=1e-6)
+    share = np.exp(-1.2) / (1 + np.exp(-1.2))
+    np.testing.assert_allclose(class_loss, [1 + 2 * share, 2.0], rtol=1e-6)
+
+
 def test_custom_shares_and_slots_are_used_by_fit():
     x, y = blobs((20, 15, 4))
     seen = []

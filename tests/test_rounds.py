@@ -57,6 +57,46 @@ def test_a_custom_loop_trains_as_fit_does():
     assert largest_difference(fitted.get_weights(), model.get_weights()) < 1e-5
 
 
+def test_each_pass_of_a_warm_up_has_an_order_of_its_own():
+    """Epochs of 1.5 passes: which half is shown twice must change."""
+    _, y = blobs((20, 20))
+    ids = np.arange(40.0)[:, None]
+    embedder = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
+    settings = Settings(k=1, r=[1.5, 1.5], warmup_epochs=4)
+    source = InMemory(ids, y)
+    rounds = Rounds(settings, source, embedder, LOSS, n_classes=2, epochs=5)
+    twice = []
+    for epoch in range(4):
+        rounds.begin_epoch(epoch)
+        rows = np.concatenate([q["x"].numpy().ravel() for q, _ in rounds.dataset()])
+        counts = np.bincount(rows.astype(int), minlength=40)
+        assert sorted(counts) == [1] * 20 + [2] * 20
+        twice.append(counts)
+    assert (twice[0] != twice[2]).any()
+    # Two epochs are three passes.
+    assert (twice[0] + twice[1] == 3).all()
+
+
+def test_far_embeddings_are_told_by_their_own_epoch():
+    """Epochs in which they were near do not water them down; 5 units are far."""
+    x, y = blobs()
+    rounds = rounds_of(network(), InMemory(x, y), 3, k=3, warmup_epochs=0)
+    w = np.full((6, 4), 0.25, "float32")
+
+    def end_epoch(epoch, units):
+        rounds.begin_epoch(epoch)
+        rounds.loss.set_unit(2.0)
+        slots = np.zeros((6, 4, 5), "float32")
+        slots[:, 1:, 0] = np.sqrt(2.0 * units)
+        rounds.loss(y[:6], slots, np.zeros((6, 4, 3), "float32"), w)
+        rounds.end_epoch(epoch)
+
+    end_epoch(0, 0.1)
+    end_epoch(1, 4.9)  # Warnings are errors here.
+    with pytest.warns(UserWarning, match=r"Received: 5\.1 times .* in epoch 3,"):
+        end_epoch(2, 5.1)
+
+
 def test_a_warm_up_without_end_warns():
     x, y = blobs()
     rounds = rounds_of(network(), InMemory(x, y), 9)

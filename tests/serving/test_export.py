@@ -49,6 +49,16 @@ def test_an_export_that_is_overtaken_takes_the_next_version(tmp_path, monkeypatc
     assert children(tmp_path / "1") == ["of another export"]
 
 
+def test_a_version_that_cannot_be_named_ends_the_export(tmp_path, monkeypatch):
+    def refused(self, target):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError, match="read-only"):
+        export_servable(network(), tmp_path / "model")
+    assert children(tmp_path / "model") == []
+
+
 def test_versions_written_at_once_are_all_kept(tmp_path):
     ready = threading.Barrier(8, timeout=60)
     versions = {}

@@ -108,6 +108,14 @@ def test_models_that_cannot_be_served_are_refused(model, message, tmp_path):
     assert children(tmp_path) == []
 
 
+def test_warm_up_inputs_of_different_lengths_are_refused(tmp_path):
+    given = [np.zeros((3, 2)), np.zeros((2, 2))]
+    message = r"^`warmup_inputs` must have the same number.*Received: \[2, 3\] samples"
+    with pytest.raises(ValueError, match=message):
+        export_servable(two_inputs("a", "b"), tmp_path / "new", warmup_inputs=given)
+    assert children(tmp_path) == []
+
+
 @pytest.mark.parametrize("path", ["gs://bucket/model", "", None, 3, b"folder"])
 def test_a_path_that_is_not_a_local_folder_is_refused(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
