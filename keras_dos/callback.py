@@ -36,8 +36,8 @@ class OverloadingCallback(keras.callbacks.Callback):
     class loss. A callback that keeps the best weights by it may discard the rounds:
     let it monitor a measure that counts all classes equally.
 
-    The callback holds only its settings, no training state, so that it can be pickled,
-    copied and reused.
+    The callback holds only its settings, no training state, so that it can be copied,
+    reused and, unless they hold lambdas, pickled.
 
     Args:
         k: Overloading parameter k, the number of in-class neighbors: an int, one int
@@ -58,7 +58,8 @@ class OverloadingCallback(keras.callbacks.Callback):
             thirds of the epochs of `fit`, rounded down.
         refresh_freq: Epochs per round. Defaults to 1, as the paper suggests.
         schedule: Replaces the two above: a function of (epoch, epochs) that returns a
-            `keras_dos.schedule.Epoch`. Defaults to None.
+            `keras_dos.schedule.Epoch`, which also says whether H is adjusted. Defaults
+            to None.
         neighbor_search: "auto" (ScaNN if it can be imported, otherwise exact), "scann",
             "exact", or an object with `search(vectors, k)`; see `keras_dos.search`.
             Defaults to "auto".
@@ -77,6 +78,9 @@ class OverloadingCallback(keras.callbacks.Callback):
             the adjustment improves accuracy. 0 is the paper's H. Defaults to None: 1,
             or 0 if no class has neighbors (k = 0), which stays plain cross-entropy.
         seed: Seed for shuffling, w and fractional r. Defaults to 0.
+
+    Attributes:
+        settings: The arguments, a `keras_dos.settings.Settings` that cannot be changed.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -119,19 +123,19 @@ class OverloadingCallback(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.settings = Settings(
-            k,
-            r,
-            minority,
-            k_majority,
-            warmup_epochs,
-            refresh_freq,
-            schedule,
-            neighbor_search,
-            weight_sampler,
-            loss_form,
-            embedding_weight,
-            logit_adjustment,
-            seed,
+            k=k,
+            r=r,
+            minority=minority,
+            k_majority=k_majority,
+            warmup_epochs=warmup_epochs,
+            refresh_freq=refresh_freq,
+            schedule=schedule,
+            neighbor_search=neighbor_search,
+            weight_sampler=weight_sampler,
+            loss_form=loss_form,
+            embedding_weight=embedding_weight,
+            logit_adjustment=logit_adjustment,
+            seed=seed,
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

@@ -99,11 +99,18 @@ class MicroClusterObjective:
 
         Returns:
             Two tensors of shape (b,), float32.
+
+        Raises:
+            ValueError: If `shares` returns another shape.
         """
-        weights = ops.convert_to_tensor(weights)
+        distances, weights = map(ops.convert_to_tensor, (distances, weights))
         mask = weights > 0
-        shares = self.shares(distances / self.temperature, weights, mask=mask)
-        _check_shape("shares", shares, tuple(np.shape(distances)))
+        shares = ops.convert_to_tensor(
+            self.shares(distances / self.temperature, weights, mask=mask)
+        )
+        check_shape("shares", shares, tuple(distances.shape))
+        # Where the shape is known to the step alone, nothing may broadcast either.
+        shares = ops.reshape(shares, ops.shape(distances))
         return (
             losses.embedding_loss(distances, weights, mask=mask),
             losses.classification_loss(
@@ -112,11 +119,25 @@ class MicroClusterObjective:
         )
 
 
-def _check_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None:
-    """Raise where an axis is known not to be as expected: it would broadcast."""
-    shape = tuple(np.shape(value)) if not tf.is_tensor(value) else tuple(value.shape)
-    known = len(shape) == len(expected)
-    if not known or any(a not in (None, b) for a, b in zip(shape, expected)):
+def check_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None:
+    """Raise unless what a function of the objective returned has the right shape.
+
+    Args:
+        name: The function, for errors.
+        value: What it returned, a tensor.
+        expected: The static shape, None where it is not known. An axis of 1 is refused
+            there too, since it would broadcast.
+
+    Raises:
+        ValueError: If the shape is another.
+
+    Example:
+        >>> check_shape("shares", ops.zeros((2, 3)), (None, 3))
+    """
+    shape = tuple(value.shape)
+    pairs = list(zip(shape, expected, strict=False))
+    wrong = [a for a, b in pairs if a not in (None, b) and (b is not None or a == 1)]
+    if len(shape) != len(expected) or wrong:
         raise ValueError(
             f"`{name}` of a MicroClusterObjective must return shape {expected}. "
             f"Received: shape {shape}."

@@ -19,12 +19,13 @@ from keras_dos.draws import (
     WeightSampler,
     draw_copies,
     draw_weights,
+    reference_samples,
     sampled_weights,
 )
 from keras_dos.parameters import ClassParameters
 from keras_dos.samples.quadruplets import Quadruplets
 from keras_dos.search import NeighborSearch, self_neighbors
-from keras_dos.spread import class_moments, distance_unit, reference_samples
+from keras_dos.spread import class_moments, distance_unit
 
 
 @dataclass(frozen=True)

@@ -233,9 +233,10 @@ def _require_samples(
 ) -> None:
     empty = np.flatnonzero((counts == 0) & changed).tolist()
     if empty:
+        some = dict.fromkeys(np.flatnonzero(counts).tolist()[:2], 2)
         raise ValueError(
             f"`{name}` covers classes that have no training sample: {empty}. Pass a "
-            f"mapping that leaves them out, such as {name}={{0: 5}}, or train a head "
+            f"mapping that leaves them out, such as {name}={some}, or train a head "
             "without these classes. "
             f"Received: {name}={value}, class counts {counts.tolist()}."
         )

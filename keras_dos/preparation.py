@@ -8,7 +8,6 @@ from keras import ops
 from keras_dos import _checks, _keras
 from keras_dos.rounds import Rounds
 from keras_dos.samples import SampleSource
-from keras_dos.samples.sources import check_source
 from keras_dos.settings import Settings
 
 
@@ -64,15 +63,8 @@ def begin_rounds(
         ValueError: If the model, the settings and the samples do not fit together.
     """
     # The head must give probabilities on real samples.
-    check_source(source)
     ids = np.arange(min(len(source.classes), 8))
-    batches = list(source.inputs(ids, len(ids)))
-    if len(batches) != 1 or not isinstance(batches[0], tuple) or len(batches[0]) != 1:
-        raise ValueError(
-            "`inputs` of the source must give batches (x,) of the batch size that it "
-            f"is asked for. Received: {len(batches)} batches for {len(ids)} ids in one."
-        )
-    ((x,),) = batches
+    ((x,),) = source.inputs(ids, len(ids))
     p = ops.convert_to_numpy(model.classifier(x, training=False))
     if np.isfinite(p).all():  # Otherwise the first round reports the error.
         _checks.probabilities("probabilities", p)

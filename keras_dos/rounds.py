@@ -14,8 +14,8 @@ from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples import SampleSource
+from keras_dos.samples.checked import checked
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
-from keras_dos.samples.sources import check_source
 from keras_dos.schedule import Epoch, check_schedule, first_round, planned_epoch
 from keras_dos.search import get_search
 from keras_dos.settings import Settings
@@ -80,7 +80,7 @@ class Rounds:
         epochs: int,
         shuffle: bool = True,
     ) -> None:
-        check_source(source)
+        source = checked(source)
         self.parameters = resolve_class_parameters(
             class_counts(source.classes, n_classes),
             k=settings.k,

@@ -3,41 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dos.parameters import ClassParameters
-
-# Samples that represent a class without overloading when the spread is measured.
-REFERENCE_SAMPLES = 100
 # Fraction of the spread below which the unit of squared distance does not fall.
 UNIT_FLOOR = 0.02
-
-
-def reference_samples(
-    classes: NDArray[np.int64], parameters: ClassParameters, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw samples of the classes that are not overloaded, to measure the spread.
-
-    Args:
-        classes: y, the class of each sample, shape (m,), int64.
-        parameters: k_j of each class.
-        rng: Random generator for the samples.
-
-    Returns:
-        At most REFERENCE_SAMPLES ids of each class with k_j = 0; none if all have.
-
-    Example:
-        >>> from keras_dos.parameters import resolve_class_parameters
-        >>> y = np.array([0, 0, 0, 0, 0, 1, 1])
-        >>> parameters = resolve_class_parameters(
-        ...     np.bincount(y), k=1, minority=[1], k_majority=0)
-        >>> sorted(reference_samples(y, parameters, np.random.default_rng(0)).tolist())
-        [0, 1, 2, 3, 4]
-    """
-    drawn = [np.empty(0, np.int64)]
-    for j in np.flatnonzero((parameters.k == 0) & (parameters.k_max > 0)):
-        members = np.flatnonzero(classes == j)
-        size = min(len(members), REFERENCE_SAMPLES)
-        drawn.append(rng.choice(members, size, replace=False))
-    return np.concatenate(drawn)
 
 
 def class_moments(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from keras_dos import losses
 from keras_dos.compiled_loss import CompiledLoss, over_replicas
-from keras_dos.objective import MicroClusterObjective
+from keras_dos.objective import MicroClusterObjective, check_shape
+
+__all__ = ["TrainingLoss"]
 
 
 class TrainingLoss:
@@ -52,8 +54,16 @@ class TrainingLoss:
         self._distance = keras.metrics.Mean(name="neighbor_distance")
 
     def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:
-        """Return N(x), shape (b, k + 1, d), from the live f(x), neighbors and w."""
-        return self._objective.slots(embedding, neighbors, weights)
+        """Return N(x), shape (b, k + 1, d), from the live f(x), neighbors and w.
+
+        Raises:
+            ValueError: If `slots` of the objective returns another shape.
+        """
+        slots = self._objective.slots(embedding, neighbors, weights)
+        slots = ops.convert_to_tensor(slots)
+        w_shape = tuple(ops.convert_to_tensor(weights).shape)
+        check_shape("slots", slots, (*w_shape, embedding.shape[-1]))
+        return slots
 
     def __call__(
         self,

@@ -4,8 +4,13 @@ import contextlib
 import copy
 import csv
 import gc
+import inspect
+import os
 import pickle
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +21,7 @@ from toy import blobs, compiled, identity_network, largest_difference, network
 from keras_dos import DOSModel, MicroClusterObjective, OverloadingCallback
 from keras_dos.schedule import WarmupSchedule
 from keras_dos.search import ExactSearch
+from keras_dos.settings import Settings
 
 
 def fit(model, callback=None, others=(), epochs=6, **kwargs):
@@ -496,3 +502,67 @@ def test_a_dataset_streamed_from_files_trains(tmp_path):
         x, y, batch_size=16, epochs=3, verbose=0, callbacks=[OverloadingCallback(k=3)]
     )
     assert largest_difference(model.get_weights(), arrays.get_weights()) == 0
+
+
+def test_a_fit_within_a_fit_leaves_the_outer_one_as_it_was():
+    x, y = blobs()
+    inner = []
+
+    class Inner(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                callback = OverloadingCallback(k=2, warmup_epochs=0)
+                fit = self.model.fit(x, y, verbose=0, callbacks=[callback])
+                inner.append(fit.history["embedding_loss"])
+
+    model = compiled(network())
+    history = fit(model, OverloadingCallback(k=3), [Inner()], epochs=3).history
+    assert len(inner) == 1
+    assert history["embedding_loss"][-1] > 0
+    assert model.rounds is None
+
+
+def test_settings_have_the_defaults_of_the_callback():
+    ours = inspect.signature(OverloadingCallback).parameters
+    theirs = inspect.signature(Settings).parameters
+    assert list(ours) == list(theirs)
+    for name, parameter in ours.items():
+        assert parameter.default == theirs[name].default, name
+    with pytest.raises(AttributeError):
+        OverloadingCallback().settings.k = 3
+
+
+@pytest.mark.parametrize("epochs", ["2", None, 2.0])
+def test_epochs_must_be_an_integer(epochs):
+    with pytest.raises(TypeError, match="`epochs` must be an integer"):
+        fit(compiled(network()), epochs=epochs)
+
+
+DEBUGGED = """
+import sys
+from toy import blobs, compiled, network
+from keras_dos import OverloadingCallback
+
+def look(frame, event, argument):
+    frame.f_locals  # As a debugger does; Python may write it back into the frame.
+    return look if frame.f_code.co_name == "fit" else None
+
+x, y = blobs()
+model = compiled(network())
+sys.settrace(look)
+model.fit(x, y, verbose=0)
+model.fit(x, y, verbose=0, callbacks=[OverloadingCallback(k=3)])
+sys.settrace(None)
+print("fitted")
+"""
+
+
+def test_fit_works_under_a_debugger():
+    done = subprocess.run(
+        [sys.executable, "-c", DEBUGGED],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "fitted\n", done.stderr[-2000:]

@@ -47,7 +47,14 @@ def test_integers_out_of_range_raise(value, maximum, message):
         _checks.integer("k", value, minimum=2, maximum=maximum)
 
 
-@pytest.mark.parametrize("value", [0.5, np.float32(0.5), Fraction(1, 2)])
+@pytest.mark.parametrize("value", [Fraction(1, 2), "0.5", True, None, 1j])
+def test_what_is_not_a_number_raises(value):
+    assert not _checks.is_number(value)
+    with pytest.raises(TypeError, match=r"`p` must be a number\. Received: p="):
+        _checks.number("p", value)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.float64(0.5)])
 def test_numbers_become_float(value):
     checked = _checks.number("p", value, below=1)
     assert type(checked) is float

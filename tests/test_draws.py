@@ -137,3 +137,37 @@ def test_a_sampler_that_leaves_the_simplex_is_refused(broken):
         sampled_weights(
             lambda e, rng: broken(equal_weights(e, rng)), mask, np.random.default_rng(0)
         )
+
+
+def test_a_sampler_may_use_its_array_again():
+    x = np.random.default_rng(0).normal(size=(14, 6)).astype("float32")
+    y = np.repeat([0, 1], 7)
+    buffer = np.zeros((7, 3))
+
+    def own_buffer(exists, rng):
+        buffer[:] = draw_weights(exists, rng)
+        return buffer
+
+    losses = []
+    for sampler in (draw_weights, own_buffer):
+        model = compiled(identity_network(n=2), learning_rate=0.0)
+        callback = OverloadingCallback(
+            k=2, r=1, warmup_epochs=0, weight_sampler=sampler
+        )
+        history = model.fit(x, y, verbose=0, callbacks=[callback]).history
+        losses.append(history["embedding_loss"])
+    assert losses[0] == losses[1]
+
+
+def test_a_sampler_cannot_change_which_neighbors_exist():
+    def writes(exists, rng):
+        exists[:] = True
+
+    with pytest.raises(ValueError, match="read-only"):
+        sampled_weights(writes, np.array([[True, False]]), None)
+
+
+@pytest.mark.parametrize("drawn", [None, "uniform", [[1.0], [0.5, 0.5]]])
+def test_what_is_not_an_array_is_refused(drawn):
+    with pytest.raises(ValueError, match=r"^`weight_sampler` must return weights"):
+        sampled_weights(lambda exists, rng: drawn, np.array([[True]]), None)

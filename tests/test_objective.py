@@ -176,3 +176,28 @@ def test_values_that_cannot_be_meant_are_refused(arguments, error):
 def test_what_is_not_a_form_is_refused(form):
     with pytest.raises(ValueError, match=r"^`loss_form` must be one of"):
         OverloadingCallback(loss_form=form)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("shares", lambda distances, weights, *, mask: weights[:, :1]),
+        ("shares", lambda distances, weights, *, mask: weights[:1]),
+        ("shares", lambda distances, weights, *, mask: weights[:, 0]),
+        ("shares", lambda distances, weights, *, mask: 1.0),
+        ("slots", lambda embedding, neighbors, weights: embedding),
+        ("slots", lambda embedding, neighbors, weights: embedding[:, None]),
+        ("slots", lambda embedding, neighbors, weights: neighbors[:, :, :2]),
+    ],
+)
+def test_what_would_broadcast_is_refused(name, function, eager):
+    x, y = blobs()
+    model = compiled(identity_network(), run_eagerly=eager)
+    objective = MicroClusterObjective(**{name: function})
+    callback = OverloadingCallback(k=2, warmup_epochs=0, loss_form=objective)
+    refusals = (ValueError, tf.errors.InvalidArgumentError)
+    message = rf"`{name}` of a Micro.*Received: shape"
+    in_the_step = "Input to reshape|ncompatible shapes"
+    with pytest.raises(refusals, match=f"{message}|{in_the_step}"):
+        model.fit(x, y, verbose=0, callbacks=[callback])

@@ -6,16 +6,12 @@ import numpy as np
 import oracle
 import pytest
 
+from keras_dos.draws import REFERENCE_SAMPLES
 from keras_dos.overloading import overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples.quadruplets import Quadruplets
 from keras_dos.search import ExactSearch
-from keras_dos.spread import (
-    REFERENCE_SAMPLES,
-    UNIT_FLOOR,
-    class_moments,
-    distance_unit,
-)
+from keras_dos.spread import UNIT_FLOOR, class_moments, distance_unit
 
 
 class Problem:

@@ -7,11 +7,20 @@ import pytest
 from toy import blobs, compiled, identity_network, largest_difference, network
 
 from keras_dos import OverloadingCallback
-from keras_dos.schedule import Epoch, WarmupSchedule, read_schedule
+from keras_dos.schedule import (
+    Epoch,
+    WarmupSchedule,
+    check_schedule,
+    planned_epoch,
+)
+
+
+def planned(schedule, epochs):
+    return [planned_epoch(schedule, epoch, epochs) for epoch in range(epochs)]
 
 
 def phases(schedule, epochs):
-    return "".join(epoch.phase[0] for epoch in read_schedule(schedule, epochs))
+    return "".join(epoch.phase[0] for epoch in planned(schedule, epochs))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +37,7 @@ def phases(schedule, epochs):
 def test_warm_up_and_rounds(warmup, freq, epochs, expected):
     schedule = WarmupSchedule(warmup, freq)
     assert phases(schedule, epochs) == expected
-    for epoch in read_schedule(schedule, epochs):
+    for epoch in planned(schedule, epochs):
         assert epoch.embedding_scale == 1
         assert epoch.prior == (None if epoch.phase == "warmup" else "samples")
 
@@ -180,3 +189,36 @@ def test_there_is_one_place_for_the_schedule(beside):
 def test_what_is_not_a_schedule_is_refused():
     with pytest.raises(TypeError, match=r"^`schedule` must be a function.*'ramp'"):
         OverloadingCallback(schedule="ramp")
+
+
+def test_an_adjustment_that_no_epoch_takes_is_refused():
+    x, y = blobs()
+    model = compiled(network())
+
+    def plain(epoch, epochs):
+        return Epoch("overload")
+
+    for tau in (None, 0):
+        callback = OverloadingCallback(schedule=plain, logit_adjustment=tau)
+        model.fit(x, y, verbose=0, callbacks=[callback])
+    callback = OverloadingCallback(schedule=plain, logit_adjustment=0.5)
+    with pytest.raises(ValueError, match=r"^`logit_adjustment` would have no effect"):
+        model.fit(x, y, verbose=0, callbacks=[callback])
+
+
+def test_an_adjustment_in_any_epoch_is_enough():
+    def first(epoch, epochs):
+        return Epoch("overload", prior=None if epoch else "samples")
+
+    check_schedule(first, 9, adjusted=True)
+
+
+def test_a_training_of_many_epochs_begins_at_once():
+    asked = []
+
+    def counted(epoch, epochs):
+        asked.append(epoch)
+        return Epoch("overload", prior="samples")
+
+    check_schedule(counted, 10**9, adjusted=True)
+    assert asked == [10**9 - 1]

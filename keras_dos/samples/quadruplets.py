@@ -82,8 +82,6 @@ class QuadrupletBatches:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
         batch_size = self._source.batch_size
         rows = self._source.batches(self._samples)
-        # A source may have batches of its own, such as one that ends with each file.
-        rows = rows.rebatch(batch_size).scan(tf.zeros(3, tf.int64), self._counted)
         batches = rows.map(self._joined, num_parallel_calls=tf.data.AUTOTUNE)
         steps = -(-self._samples.shape[0] // batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
@@ -92,22 +90,6 @@ class QuadrupletBatches:
             tf.data.experimental.AutoShardPolicy.DATA
         )
         return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-    def _counted(self, seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        """Pass a batch on, and fail in the last one unless each place came once."""
-        z = int(self._samples.shape[0])
-        # Number, sum and sum of squares of the places so far: equal for equal sets of
-        # places, and hardly ever for others.
-        seen += tf.stack([tf.reduce_sum(batch[0] ** power) for power in range(3)])
-        whole = z, z * (z - 1) // 2, z * (z - 1) * (2 * z - 1) // 6
-        wrapped = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
-        once = (seen[0] < z) | tf.reduce_all(seen == wrapped)
-        message = (
-            "`batches` of the source must give each place of an epoch once. Received: "
-            f"{z} places, some of them twice or never."
-        )
-        with tf.control_dependencies([tf.debugging.Assert(once, [message])]):
-            return tf.identity(seen), batch
 
     def _joined(self, places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """Join each sample with its neighbors and w, by its place."""

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_dos import _checks
 from keras_dos.samples.arrays import check_arrays, n_samples
 from keras_dos.samples.base import SampleSource
+from keras_dos.samples.checked import checked
 from keras_dos.samples.memory import InMemory
 
 
@@ -22,7 +22,7 @@ def as_source(
     """Return a source of the samples that `fit` receives.
 
     Args:
-        x: A `SampleSource`, which is returned as it is, or as for `InMemory`.
+        x: A `SampleSource`, or as for `InMemory`.
         y: As for `InMemory`.
         sample_weight: As for `InMemory`.
         batch_size: As for `InMemory`.
@@ -49,38 +49,7 @@ def as_source(
             "`x` is a source of samples, which has its own labels, weights and batch "
             f"size: leave them out. Received: {beside} with x={x}."
         )
-    return x
-
-
-def check_source(source: Any) -> None:
-    """Raise unless a source of samples has classes and a batch size.
-
-    Args:
-        source: A `SampleSource`.
-
-    Raises:
-        TypeError: If it is not an object with the members of a `SampleSource`, or its
-            batch size is not an integer.
-        ValueError: If its classes are not an array of integers, or its batch size is
-            below 1.
-
-    Example:
-        >>> check_source(InMemory(np.zeros((3, 2)), [0, 1, 1]))
-    """
-    if not isinstance(source, SampleSource) or isinstance(source, type):
-        raise TypeError(
-            "`source` must be an object with the members of a SampleSource: `classes`, "
-            f"`batch_size`, `inputs` and `batches`. Received: {source!r}."
-        )
-    _checks.integer("batch_size", source.batch_size, minimum=1)
-    classes: Any = source.classes
-    integers = isinstance(classes, np.ndarray) and classes.dtype.kind in "iu"
-    if not integers or classes.ndim != 1 or not len(classes):
-        raise ValueError(
-            "`classes` of a source must be a NumPy array of integers, the class of "
-            "each sample, shape (m,). "
-            f"Received: {type(classes).__name__} of shape {np.shape(classes)}."
-        )
+    return checked(x)
 
 
 def split_validation(

@@ -1,5 +1,7 @@
 """A custom source works as well as arrays, and fails loudly."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -119,5 +121,97 @@ def test_what_is_a_source():
     assert isinstance(InMemory(X, Y), SampleSource)
     assert not isinstance(X, SampleSource)
     source = ById()
-    assert as_source(source) is source
+    assert as_source(source).classes is source.classes
     assert isinstance(as_source(X, Y), InMemory)
+
+
+class OwnBatches(ById):
+    """Reads from front to back, in batches that end where its files do."""
+
+    def batches(self, ids):
+        z = ids.shape[0]
+        sizes = [7, 20, 1]
+        edges = np.minimum(np.cumsum(np.resize([0, *sizes], z + 1)), z)
+
+        def generate():
+            for a, b in itertools.pairwise(np.unique([0, *edges, z])):
+                yield np.arange(a, b)
+
+        places = tf.data.Dataset.from_generator(
+            generate, output_signature=tf.TensorSpec([None], tf.int64)
+        )
+
+        def rows(place):
+            i = tf.gather(ids, place)
+            return place, (self._rows(i), tf.gather(self.classes, i))
+
+        return places.map(rows)
+
+
+def test_a_source_with_batches_of_its_own_trains_on_all_samples():
+    expected, _ = trained(InMemory(X, Y, batch_size=16))
+    weights, _ = trained(OwnBatches())
+    assert largest_difference(expected, weights) == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda places: places * 0,
+        lambda places: tf.maximum(places, 1),
+        lambda places: tf.where(places == 3, places + 1, places),
+    ],
+)
+def test_a_source_that_skips_or_repeats_places_is_refused(broken):
+    class Broken(ById):
+        def batches(self, ids):
+            return super().batches(ids).map(lambda p, row: (broken(p), row))
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"each place .* once"):
+        trained(Broken())
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "error", "message"),
+    [
+        ("classes", Y.tolist(), ValueError, "`classes` of a source.*list"),
+        ("classes", Y.astype("float32"), ValueError, "`classes` of a source"),
+        ("classes", np.eye(3, dtype=int)[Y], ValueError, r"shape \(78, 3\)"),
+        ("classes", tf.constant(Y), ValueError, "`classes` of a source"),
+        ("classes", None, ValueError, "NoneType"),
+        ("classes", Y[:0], ValueError, r"shape \(0,\)"),
+        ("classes", Y + 1, ValueError, "n_classes=3.*Received: 3"),
+        ("batch_size", "16", TypeError, "batch_size='16'"),
+        ("batch_size", 0, ValueError, "batch_size=0"),
+    ],
+)
+def test_what_a_source_has_is_checked(member, value, error, message):
+    source = ById()
+    setattr(source, member, value)
+    with pytest.raises(error, match=message):
+        trained(source)
+
+
+def test_the_class_of_a_source_is_not_a_source():
+    class Constant(ById):
+        classes, batch_size = Y, 16
+
+    with pytest.raises(TypeError, match=r"`source` must be an object.*Received: "):
+        trained(Constant)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda batches: batches.map(lambda row: row),
+        lambda batches: batches.map(lambda x: (x, x)),
+    ],
+)
+def test_inputs_of_another_form_are_refused(change):
+    class Broken(ById):
+        def inputs(self, ids, batch_size):
+            batches = super().inputs(ids, batch_size).map(lambda x: x)
+            return change(batches)
+
+    with pytest.raises(ValueError, match=r"`inputs` of the source must yield tuples"):
+        trained(Broken())
