@@ -326,7 +326,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
         "from benchmarks import runner\n"
         "if __name__ == '__main__':\n"
         "    context = multiprocessing.get_context('spawn')\n"
-        "    pool = ProcessPoolExecutor(1, context, runner._set_up)\n"
+        "    pool = ProcessPoolExecutor(1, context, runner.set_up)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"
         "    pool.submit(time.sleep, 600)\n"
         "    os.kill(os.getpid(), 9)\n"
