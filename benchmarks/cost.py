@@ -2,7 +2,7 @@
 
 Plain `fit` and DOS train the same network on the same samples for the same number of
 steps (r = 1), one after the other in one process with one thread. Each figure is the
-median of three epochs.
+median of seven epochs.
 """
 
 import csv
@@ -31,12 +31,12 @@ from keras_dos.search import get_search
 # Plain epochs, the first round, epochs on its quadruplets (steps alone), more rounds.
 # The first of each kind traces what the others run.
 PHASES: tuple[Phase, ...] = (
-    *("warmup",) * 4,
+    *("warmup",) * 8,
     "overload",
-    *("keep",) * 3,
-    *("overload",) * 3,
+    *("keep",) * 7,
+    *("overload",) * 7,
 )
-WARMUP, STEP, ROUND = slice(1, 4), slice(5, 8), slice(8, 11)
+WARMUP, STEP, ROUND = slice(1, 8), slice(9, 16), slice(16, 23)
 HEAD = "head on frozen features"
 NETWORKS: dict[str, Callable[..., DOSModel]] = {
     "C6-C16-F400-F120": networks.c6_c16_f400_f120,
@@ -137,7 +137,7 @@ def measure(workload: Workload) -> Record:
     x, y = workload.samples()
     arguments: dict[str, Any] = {"batch_size": workload.batch_size, "verbose": 0}
     plain = Clock()
-    workload.model().fit(x, y, epochs=4, callbacks=[plain], **arguments)
+    workload.model().fit(x, y, epochs=8, callbacks=[plain], **arguments)
     search, drawing = TimedSearch(), []
 
     def sampler(exists: NDArray[np.bool_], rng: np.random.Generator) -> Any:

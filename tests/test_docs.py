@@ -1,5 +1,6 @@
 """The pages of docs/: their code runs, what they link to exists."""
 
+import csv
 import importlib
 import inspect
 import os
@@ -114,3 +115,13 @@ def test_every_equation_of_the_method_has_a_place():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11):
         assert f"({number})" in text
+
+
+def test_the_guide_has_the_costs_that_were_measured():
+    with (ROOT / "benchmarks" / "results" / "cost.csv").open() as file:
+        measured = {row["network"]: row for row in reversed(list(csv.DictReader(file)))}
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    for network, row in measured.items():
+        figures = [row[f"{kind}, CPU"] for kind in ("warm-up", "round", "training")]
+        cells = " | ".join(f"{float(figure):.2f}" for figure in figures)
+        assert f"| {network} | {cells} |" in guide
