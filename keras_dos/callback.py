@@ -32,9 +32,10 @@ class OverloadingCallback(keras.callbacks.Callback):
     and `refresh_freq=1`, a training resumed at the start of an epoch equals an
     uninterrupted one, unless the model has random layers.
 
-    `val_loss` is the plain loss of `compile`, which rises when the rounds adjust the
-    class loss. A callback that keeps the best weights by it may discard the rounds:
-    let it monitor a measure that counts all classes equally.
+    `val_loss` is the plain loss of `compile`, which jumps when the rounds adjust the
+    class loss, up on data as imbalanced as the training set. A callback that keeps the
+    best weights by it may discard the rounds: let it monitor a measure that counts all
+    classes equally.
 
     The callback holds only its settings, no training state, so that it can be copied,
     reused and, unless they hold lambdas, pickled.

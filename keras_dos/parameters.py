@@ -182,6 +182,7 @@ def _resolve_r(
     r: ClassWiseRate, minority: tuple[int, ...], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     if isinstance(r, str):
+        # Eq. (11): 1/R of each class.
         balanced: NDArray[np.float64] = counts.max() / np.maximum(counts, 1)
         return np.minimum(balanced, MODERATE_R) if r == "moderate" else balanced
     if isinstance(r, int | float | np.number):

@@ -99,7 +99,7 @@ class TrainingLoss:
             self._trackers.values(), (pull, class_loss), strict=True
         ):
             tracker.update_state(over_replicas(value), ops.shape(y)[0])
-        return class_loss + self._embedding_weight * pull
+        return class_loss + self._embedding_weight * pull  # ℓ'_g + λ ℓ'_f
 
     def set_embedding_weight(self, embedding_weight: float) -> None:
         """Set λ."""

@@ -61,7 +61,8 @@ class SampleSource(Protocol):
 
         Args:
             ids: The sample for each place of an epoch, shape (z,), int64: a variable
-                of constant size whose values change between passes.
+                of constant size whose values change between passes, so read it inside
+                `map`.
 
         Returns:
             A dataset of batches `(places, (x, y))` or

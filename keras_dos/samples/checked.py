@@ -10,6 +10,16 @@ from keras_dos import _checks
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.memory import InMemory
 
+_LABELS = (
+    "`batches` of the source must yield the samples that `ids` asks for. Read `ids` "
+    "inside `map`, since it changes from epoch to epoch. Received: labels that are not "
+    "the `classes` of these samples."
+)
+_PLACES = (
+    "`batches` of the source must yield each place of an epoch once. Received: some of "
+    "them twice or never, of this number of places:"
+)
+
 
 def checked(source: Any) -> SampleSource:
     """Return a source that is as good as `InMemory`, or refuses to be used.
@@ -83,24 +93,54 @@ class CheckedSource:
     def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
         """Return the samples to train on; see `SampleSource.batches`.
 
-        A pass that does not have each place once ends in an InvalidArgumentError.
+        A pass ends in an InvalidArgumentError if it has a label that is not that of the
+        sample asked for, or not each place once.
+
+        Raises:
+            ValueError: If the source does not yield places and rows of known rank.
         """
+        batches = self._source.batches(ids)
+        _check_spec(batches.element_spec)
         z = int(ids.shape[0])
         # Number, sum and sum of squares of all places: equal for equal sets of places,
         # and hardly ever for others. Modulo 2^64, as TensorFlow counts.
         whole = z, z * (z - 1) // 2, z * (z - 1) * (2 * z - 1) // 6
         expected = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
-        message = (
-            "`batches` of the source must yield each place of an epoch once. Received: "
-            f"{z} places, some of them twice or never."
-        )
 
-        def count(seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-            seen += tf.stack([tf.reduce_sum(batch[0] ** power) for power in range(3)])
+        def check(seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+            places, (_, y, *_) = batch
+            asked = tf.gather(self.classes, tf.gather(ids, places))
+            seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
             once = (seen[0] < z) | tf.reduce_all(seen == expected)
-            with tf.control_dependencies([tf.debugging.Assert(once, [message])]):
+            checks = [
+                tf.debugging.Assert(tf.reduce_all(_sparse(y) == asked), [_LABELS]),
+                tf.debugging.Assert(once, [_PLACES, z]),
+            ]
+            with tf.control_dependencies(checks):
                 return tf.identity(seen), batch
 
         # A source may have batches of its own, such as one that ends with each file.
-        batches = self._source.batches(ids).rebatch(self.batch_size)
-        return batches.scan(tf.zeros(3, tf.int64), count)
+        return batches.rebatch(self.batch_size).scan(tf.zeros(3, tf.int64), check)
+
+
+def _check_spec(spec: Any) -> None:
+    pair = isinstance(spec, tuple) and len(spec) == 2
+    row = spec[1] if pair else None
+    if (
+        not isinstance(row, tuple)
+        or len(row) not in (2, 3)
+        or getattr(spec[0], "dtype", None) != tf.int64
+        or any(leaf.shape.rank is None for leaf in tf.nest.flatten(spec))
+    ):
+        raise ValueError(
+            "`batches` of the source must yield (places, (x, y)) or (places, (x, y, "
+            "sample_weight)), places int64 and all of known rank (tf.ensure_shape). "
+            f"Received: element_spec={spec}."
+        )
+
+
+def _sparse(y: Any) -> Any:
+    """Return labels as integers, shape (b,), from (b,), (b, 1) or one-hot (b, n)."""
+    one_hot = y.shape.rank == 2 and y.shape[1] != 1
+    labels = tf.argmax(y, axis=1) if one_hot else tf.reshape(y, [-1])
+    return tf.cast(labels, tf.int64)

@@ -165,9 +165,75 @@ def test_a_source_with_batches_of_its_own_trains_on_all_samples():
 def test_a_source_that_skips_or_repeats_places_is_refused(broken):
     class Broken(ById):
         def batches(self, ids):
-            return super().batches(ids).map(lambda p, row: (broken(p), row))
+            def rows(places):
+                places = broken(places)
+                i = tf.gather(ids, places)
+                return places, (self._rows(i), tf.gather(self.classes, i))
+
+            places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
+            return places.map(rows)
 
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"each place .* once"):
+        trained(Broken())
+
+
+class Frozen(ById):
+    """Reads `ids` once, when its values are not yet those of an epoch."""
+
+    def batches(self, ids):
+        ids = ids.numpy() if isinstance(ids, tf.Variable) else ids
+        return super().batches(tf.constant(ids))
+
+
+class Mislabeled(ById):
+    def batches(self, ids):
+        return super().batches(ids).map(lambda p, row: (p, (row[0], 2 - row[1])))
+
+
+@pytest.mark.parametrize("make", [Frozen, Mislabeled])
+def test_a_source_that_yields_other_samples_is_refused(make):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"asks for.*inside `map`"):
+        trained(make())
+
+
+@pytest.mark.parametrize("labels", ["column", "one-hot"])
+def test_a_source_may_have_labels_of_any_form(labels):
+    class Formed(ById):
+        def batches(self, ids):
+            def formed(places, row):
+                x, y = row
+                y = y[:, None] if labels == "column" else tf.one_hot(y, 3)
+                return places, (x, y)
+
+            return super().batches(ids).map(formed)
+
+    model = compiled(network(), loss="crossentropy")
+    callback = OverloadingCallback(k=3, warmup_epochs=0)
+    history = model.fit(Formed(), epochs=2, verbose=0, callbacks=[callback]).history
+    assert history["embedding_loss"][-1] > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda batches: batches.map(lambda p, row: row),
+        lambda batches: batches.map(lambda p, row: (p, row[0])),
+        lambda batches: batches.map(lambda p, row: (tf.cast(p, tf.int32), row)),
+        lambda batches: batches.map(
+            lambda p, row: (
+                p,
+                (tf.numpy_function(np.copy, [row[0]], tf.float32), row[1]),
+            )
+        ),
+    ],
+)
+def test_batches_of_another_form_are_refused(change):
+    class Broken(ById):
+        def batches(self, ids):
+            return change(super().batches(ids))
+
+    message = r"`batches` of the source must yield \(places, \(x, y\)\).*ensure_shape"
+    with pytest.raises(ValueError, match=message):
         trained(Broken())
 
 
