@@ -193,6 +193,7 @@ class Interrupt(keras.callbacks.Callback):
             raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interrupted_at", "order"), [(1, "before"), (3, "after"), (5, "before")]
 )
@@ -223,6 +224,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     assert largest_difference(straight.get_weights(), resumed.get_weights()) == 0
 
 
+@pytest.mark.slow
 def test_initial_epoch_keeps_the_places_of_warm_up_and_rounds():
     x, y = blobs()
     callback = OverloadingCallback(k=3, warmup_epochs=3)
@@ -557,6 +559,7 @@ print("fitted")
 """
 
 
+@pytest.mark.slow
 def test_fit_works_under_a_debugger():
     done = subprocess.run(
         [sys.executable, "-c", DEBUGGED],

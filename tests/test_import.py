@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def run(code, **environment):
     return subprocess.run(
@@ -21,6 +23,7 @@ def test_another_backend_is_named():
     assert "Received: KERAS_BACKEND='jax'" in done.stderr
 
 
+@pytest.mark.slow
 def test_import_works_without_optional_packages():
     code = (
         "import sys\n"
@@ -37,6 +40,7 @@ def test_import_works_without_optional_packages():
     assert done.stdout.strip() == __version__
 
 
+@pytest.mark.slow
 def test_import_does_not_load_optional_packages():
     code = (
         "import sys, keras, tensorflow, sklearn.metrics\n"

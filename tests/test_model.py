@@ -304,6 +304,7 @@ def test_the_reduction_of_the_loss_is_kept(reduction):
     assert largest_difference(plain.get_weights(), dos.get_weights()) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "feature",
     [
@@ -319,6 +320,7 @@ def test_features_of_compile_change_nothing(feature):
     assert largest_difference(expected, actual) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_the_search_embeds_with_or_without_xla_as_compile_says(jit_compile):
     x, y = blobs()
@@ -327,6 +329,7 @@ def test_the_search_embeds_with_or_without_xla_as_compile_says(jit_compile):
     assert model.embedder.jit_compile is jit_compile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_learns(policy):
     x, y = blobs((60, 60, 12))
@@ -343,6 +346,7 @@ def test_mixed_precision_learns(policy):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_metrics_validation_evaluate_and_predict_are_those_of_keras():
     x, y = blobs()
     model = compiled(
@@ -424,6 +428,7 @@ def test_train_metrics_are_those_of_the_live_embedding():
     np.testing.assert_allclose(history["accuracy"], accuracy, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_saved_model_goes_on_as_if_never_saved(tmp_path):
     x, y = blobs()
     model = compiled(network(), optimizer="adam")
@@ -483,6 +488,7 @@ def test_an_uncompiled_model_is_refused_by_keras():
         network().fit(x, y, callbacks=[OverloadingCallback()])
 
 
+@pytest.mark.slow
 def test_trainings_follow_each_other():
     """Each `fit` has its own objective; a plain one in between stays plain."""
     x, y = blobs()

@@ -24,6 +24,7 @@ def posterior(x, prior):
     return joint[1] / sum(joint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [1, "moderate", "balance"])
 def test_after_the_defaults_a_class_counts_r_times(r):
     """As docs/guide.md says: H is adjusted by m_j, the rounds train on r_j m_j."""

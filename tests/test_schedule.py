@@ -42,6 +42,7 @@ def test_warm_up_and_rounds(warmup, freq, epochs, expected):
         assert epoch.prior == (None if epoch.phase == "warmup" else "samples")
 
 
+@pytest.mark.slow
 def test_the_default_is_the_schedule_of_the_callback():
     x, y = blobs()
 

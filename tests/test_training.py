@@ -78,6 +78,7 @@ def test_with_k_0_confident_mistakes_learn_as_in_plain_keras(labels):
     assert expected["loss"][-1] < 0.9 * expected["loss"][0]
 
 
+@pytest.mark.slow
 def test_a_head_without_a_softmax_layer_learns_too():
     """Probabilities made by hand: H falls back on log p."""
 
@@ -99,6 +100,7 @@ def test_a_head_without_a_softmax_layer_learns_too():
     assert largest_difference(*weights) < 1e-5
 
 
+@pytest.mark.slow
 def test_classes_without_samples_do_not_take_over():
     x, y = blobs((60, 40, 12))
     model = compiled(network(n=10), optimizer=keras.optimizers.Adam(0.01))
@@ -403,6 +405,7 @@ def test_regularization_and_add_loss_count_as_in_keras():
     assert largest_difference(plain.get_weights(), dos.get_weights()) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [30.0, 1 / 30.0])
 def test_the_scale_of_the_embedding_does_not_matter(scale):
     """Embeddings of any scale train alike, far from collapse."""

@@ -236,6 +236,7 @@ def test_arguments_that_make_no_sense_are_refused(arguments, error):
         testing.check_search(**{"engine": Engine(), **arguments})
 
 
+@pytest.mark.slow
 def test_it_needs_no_pytest():
     code = (
         "import sys\n"

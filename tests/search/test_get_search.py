@@ -97,6 +97,7 @@ def test_broken_scann_becomes_an_import_error(broken_scann):
     assert caught.value.__cause__ is broken_scann
 
 
+@pytest.mark.slow
 def test_importing_the_package_leaves_scann_alone():
     code = (
         "import sys\n"

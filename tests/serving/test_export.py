@@ -106,6 +106,7 @@ export_servable(model, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_and_a_kill_leave_no_version(tmp_path):
     folder = tmp_path / "model"
     done = subprocess.run(
