@@ -7,6 +7,7 @@ median of seven epochs.
 
 import csv
 import io
+import itertools
 import multiprocessing
 import resource
 import time
@@ -98,6 +99,8 @@ GROWTH = {
     "d": tuple(Workload(HEAD, 10_000, d=d) for d in (32, 128, 512)),
     "n": tuple(Workload(HEAD, 10_000, n=n) for n in (2, 10, 100)),
 }
+WORKLOADS = tuple(dict.fromkeys(itertools.chain(MAIN, *GROWTH.values())))
+"""All of them once: the groups of GROWTH share one."""
 
 
 class Clock(keras.callbacks.Callback):
@@ -118,7 +121,7 @@ class Clock(keras.callbacks.Callback):
 
 
 class TimedSearch:
-    """The default search, with the seconds that it took since the last reading."""
+    """The default search, with the seconds that it has taken."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -193,9 +196,8 @@ def peak_memory(workload: Workload, callbacks: bool) -> float:
 
 def records() -> list[Record]:
     """Measure every workload, each in processes of its own."""
-    workloads = dict.fromkeys([*MAIN, *(w for group in GROWTH.values() for w in group)])
     measured = []
-    for workload in tqdm(workloads, unit="workload"):
+    for workload in tqdm(WORKLOADS, unit="workload"):
         record = asdict(workload) | _in_a_process(measure, workload)
         if workload in MAIN:
             plain, dos = (

@@ -1,4 +1,4 @@
-"""The only validators of arguments, so that a mistake gives the same error everywhere.
+"""Validators that modules share, so that a mistake gives the same error everywhere.
 
 A wrong type is a TypeError and a wrong value a ValueError. Each error names the
 argument, says what was expected and ends with what was received.
@@ -63,8 +63,7 @@ def number(
         >>> number("reduction_rate", 0.9, below=1)
         0.9
     """
-    if not is_number(value):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    _require_number(name, value)
     if not minimum <= value < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(
@@ -85,8 +84,7 @@ def positive(name: str, value: Any) -> float:
         >>> positive("temperature", 0.1)
         0.1
     """
-    if not is_number(value):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    _require_number(name, value)
     if not 0 < value < math.inf:
         raise ValueError(
             f"`{name}` must be positive and finite. Received: {name}={value!r}."
@@ -289,3 +287,8 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
             f"{p[wrong.argmax()]}."
         )
     return p
+
+
+def _require_number(name: str, value: Any) -> None:
+    if not is_number(value):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")

@@ -8,7 +8,7 @@ from keras_dos import _keras
 
 
 def check_outputs(model: keras.Model) -> None:
-    """Raise unless a model has the outputs "embedding" and "probabilities".
+    """Raise unless a DOSModel has the outputs "embedding" and "probabilities".
 
     Raises:
         ValueError: If it has other outputs, of other shapes, or logits, or if its
@@ -41,7 +41,7 @@ def check_outputs(model: keras.Model) -> None:
             f"Received: layer {layer.name!r} with a linear activation."
         )
     try:
-        keras.Model(outputs["embedding"], outputs["probabilities"])
+        model.head  # noqa: B018
     except ValueError as error:
         raise ValueError(
             'The output "probabilities" must be computed from the output "embedding" '

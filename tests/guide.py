@@ -5,11 +5,12 @@ test_guide.py can tell which blocks no test asks for.
 """
 
 import ast
-import re
 from pathlib import Path
 
+from code_blocks import code_blocks
+
 TEXT = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+BLOCKS = code_blocks(TEXT)
 
 
 def block(language, text):

@@ -11,15 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from code_blocks import blocks_in
 
 import keras_dos
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-
-
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.S | re.M)
 
 
 @pytest.mark.slow
@@ -28,8 +25,9 @@ def blocks(page, language):
 )
 def test_python_code_runs_from_top_to_bottom(page, tmp_path):
     """docs/serving.md has a test for each block in tests/serving/test_guide.py."""
-    code = "\n".join(blocks(page, "python"))
-    assert page.read_text().count("```") == 2 * len(blocks(page, "python"))
+    blocks = blocks_in("python", page.read_text())
+    code = "\n".join(blocks)
+    assert page.read_text().count("```") == 2 * len(blocks)
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning:keras_dos", "-c", code],
         capture_output=True,

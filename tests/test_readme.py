@@ -8,18 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from code_blocks import blocks_in
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
 @pytest.mark.slow
 def test_the_python_code_runs():
-    code = blocks("python")
+    code = blocks_in("python", README)
     assert code
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True
@@ -28,7 +25,9 @@ def test_the_python_code_runs():
 
 
 def test_the_first_example_is_short():
-    lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
+    lines = [
+        line for line in blocks_in("python", README)[0].splitlines() if line.strip()
+    ]
     assert len(lines) <= 16
 
 
@@ -38,7 +37,9 @@ def test_the_code_is_on_the_first_screen():
 
 
 def test_ci_runs_the_test_command():
-    commands = [line for block in blocks("bash") for line in block.splitlines()]
+    commands = [
+        line for block in blocks_in("bash", README) for line in block.splitlines()
+    ]
     (test_command,) = [line for line in commands if line.endswith("-m pytest")]
     assert test_command in (ROOT / ".ci" / "run").read_text().splitlines()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_dos import MicroClusterObjective
 from keras_dos.draws import draw_weights
-from keras_dos.schedule import Epoch, Schedule, WarmupSchedule
+from keras_dos.schedule import Epoch, Schedule, WarmupSchedule, first_round
 from keras_dos.slots import fill_slots
 
 Settings = dict[str, Any]
@@ -48,7 +48,7 @@ def ramp(schedule: Schedule) -> Schedule:
     """Return a schedule whose λ rises from round to round, to its full value."""
 
     def rising(epoch: int, epochs: int) -> Epoch:
-        warmup = sum(schedule(e, epochs).phase == "warmup" for e in range(epochs))
+        warmup = first_round(schedule, epochs) or 0
         fraction = max(0, epoch + 1 - warmup) / (epochs - warmup)
         return dataclasses.replace(schedule(epoch, epochs), embedding_scale=fraction)
 

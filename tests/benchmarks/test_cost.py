@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from benchmarks import cost, networks
-from benchmarks.cost import GROWTH, MAIN, PHASES, ROUND, STEP, WARMUP, Workload
+from benchmarks.cost import (
+    GROWTH,
+    MAIN,
+    PHASES,
+    ROUND,
+    STEP,
+    WARMUP,
+    WORKLOADS,
+    Workload,
+)
 
 
 def test_phases_are_measured_once_traced():
@@ -43,10 +52,9 @@ def test_the_documents_have_a_row_for_each_workload():
         *("plain epoch, s", "warm-up, CPU", "step, CPU", "round, CPU", "round, wall"),
         *("training, CPU", "refresh, s", "search, s", "draw w, s", "peak, MiB", "peak"),
     ]
-    workloads = dict.fromkeys([*MAIN, *(w for group in GROWTH.values() for w in group)])
     measured = [
         cost.asdict(workload) | dict.fromkeys(names, 1.5 + place)
-        for place, workload in enumerate(workloads)
+        for place, workload in enumerate(WORKLOADS)
     ]
     text = cost.document(measured)
     for workload in MAIN:
@@ -55,7 +63,7 @@ def test_the_documents_have_a_row_for_each_workload():
         values = " | ".join(f"{getattr(w, name):,}" for w in group)
         assert f"| {name} | {values} |" in text
     rows = list(csv.DictReader(io.StringIO(cost.csv_text(measured))))
-    assert len(rows) == len(workloads)
+    assert len(rows) == len(WORKLOADS)
     assert rows[1]["round, CPU"] == "2.5"
 
 

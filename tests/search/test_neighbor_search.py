@@ -3,32 +3,14 @@
 Answers are compared with loops over all pairs.
 """
 
-import functools
 import math
 
 import ml_dtypes
 import numpy as np
 import pytest
+from engines import EXACT, make
 
-from keras_dos.search import ExactSearch, ScannSearch, self_neighbors
-
-ENGINES = {
-    "exact": ExactSearch,
-    "exact_tiny_blocks": functools.partial(ExactSearch, block_size=7),
-    "scann_brute_force": ScannSearch,
-    "scann_hashed": functools.partial(ScannSearch, brute_force_below=16),
-    "scann_tree": functools.partial(
-        ScannSearch, brute_force_below=16, partition_above=16
-    ),
-}
-EXACT = ["exact", "exact_tiny_blocks", "scann_brute_force"]
-
-
-def make(name):
-    try:
-        return ENGINES[name]()
-    except ImportError as error:
-        pytest.skip(str(error))
+from keras_dos.search import ExactSearch, self_neighbors
 
 
 def normal(*shape, seed=0):
