@@ -8,7 +8,10 @@ from keras_dos import DOSModel
 
 
 def resnet(
-    input_shape: tuple[int, int, int], n_classes: int, blocks: int = 1
+    input_shape: tuple[int, int, int],
+    n_classes: int,
+    blocks: int = 1,
+    flip: bool = True,
 ) -> DOSModel:
     """Build a narrow residual network for small images (He et al., CVPR 2016).
 
@@ -21,13 +24,16 @@ def resnet(
         input_shape: Height, width and channels of an image.
         n_classes: Number of classes, at least 2.
         blocks: Basic blocks per stage. Defaults to 1.
+        flip: Whether images are flipped at random, which digits do not survive.
+            Defaults to True.
 
     Returns:
         An uncompiled model on images with values 0 to 255.
     """
     inputs = Input(input_shape, name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    x = layers.RandomFlip("horizontal", seed=1)(x)
+    if flip:
+        x = layers.RandomFlip("horizontal", seed=1)(x)
     x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
     x = _convolution(x, 16)
     for stage, filters in enumerate((16, 32, 64)):

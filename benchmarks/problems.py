@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from benchmarks import networks as today
 from keras_dos import (
     DOSModel,
     class_counts,
@@ -31,6 +32,9 @@ DATA_DIR = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expand
 NETWORKS: dict[str, Callable[..., DOSModel]] = {
     "C6-C16-F400-F120": networks.c6_c16_f400_f120,
     "C20-C50-F500-F120": networks.c20_c50_f500_f120,
+    "ResNet-8": today.resnet,
+    "ResNet-8, no flips": functools.partial(today.resnet, flip=False),
+    "ResNet-32": functools.partial(today.resnet, blocks=5),
 }
 
 
@@ -44,7 +48,9 @@ class Problem:
             "_x10" each training image comes in ten versions.
         title: What the tables say, including what differs from the original data.
         imbalance: Arguments of `make_imbalanced`; empty for the data as they are.
-        optimizer: A name, or the learning rate of SGD with momentum .9.
+        optimizer: A name, the learning rate of SGD with momentum .9, or "cosine":
+            SGD with Nesterov momentum .9 and weight decay 5e-4, whose learning rate
+            falls from .1 to 0 along a cosine.
         batch_size: Samples per step.
         epochs: Passes over the data that DOS sees with r = "moderate"; all methods
             take the steps that follow from it.
@@ -64,8 +70,13 @@ class Problem:
         """Return the uncompiled network."""
         return NETWORKS[self.network](image_shape, n_classes=10)
 
-    def new_optimizer(self) -> keras.optimizers.Optimizer:
-        """Return a new optimizer."""
+    def new_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        """Return a new optimizer for a number of steps."""
+        if self.optimizer == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(0.1, steps)
+            return keras.optimizers.SGD(
+                rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+            )
         if isinstance(self.optimizer, str):
             return keras.optimizers.get(self.optimizer)
         return keras.optimizers.SGD(self.optimizer, momentum=0.9)

@@ -28,9 +28,9 @@ class OverloadingCallback(keras.callbacks.Callback):
     over the classes of each group; NaN before the first round).
 
     All randomness derives from the seed and the epoch. One training is one `fit`; a
-    loop of fits must pass `initial_epoch` and `warmup_epochs`. With `BackupAndRestore`
-    and `refresh_freq=1`, a training resumed at the start of an epoch equals an
-    uninterrupted one, unless the model has random layers.
+    loop of fits must pass `initial_epoch` and `warmup_epochs`. With `BackupAndRestore`,
+    `refresh_freq=1` and `embeddings="pass"`, a training resumed at the start of an
+    epoch equals an uninterrupted one, unless the model has random layers.
 
     `val_loss` is the plain loss of `compile`, which jumps when the rounds adjust the
     class loss, up on data as imbalanced as the training set. A callback that keeps the
@@ -64,6 +64,13 @@ class OverloadingCallback(keras.callbacks.Callback):
         neighbor_search: "auto" (ScaNN if it can be imported, otherwise exact), "scann",
             "exact", or an object with `search(vectors, k)`; see `keras_dos.search`.
             Defaults to "auto".
+        embeddings: Where the stored embeddings come from: "pass" embeds the training
+            set before each round, in inference mode, which costs a forward pass;
+            "training" takes what the steps of the epochs before computed, from the
+            same network in the same mode and on the same random augmentation as the
+            live f(x), at no cost but a table of shape (m, d) on the device that
+            trains. Samples that no step has seen, as in a first round without warm-up
+            or after a resume, are embedded by a pass. Defaults to "pass".
         weight_sampler: A function of (exists, rng) that draws w; see
             `keras_dos.draws.WeightSampler`. Defaults to uniform on the simplex.
         loss_form: "scale_free" measures squared distances in a unit taken at each
@@ -115,6 +122,7 @@ class OverloadingCallback(keras.callbacks.Callback):
         refresh_freq: int = 1,
         schedule: Schedule | None = None,
         neighbor_search: str | NeighborSearch = "auto",
+        embeddings: Literal["pass", "training"] = "pass",
         weight_sampler: WeightSampler = draw_weights,
         loss_form: Literal["scale_free", "paper"]
         | MicroClusterObjective = "scale_free",
@@ -132,6 +140,7 @@ class OverloadingCallback(keras.callbacks.Callback):
             refresh_freq=refresh_freq,
             schedule=schedule,
             neighbor_search=neighbor_search,
+            embeddings=embeddings,
             weight_sampler=weight_sampler,
             loss_form=loss_form,
             embedding_weight=embedding_weight,
@@ -152,11 +161,14 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prepare what this epoch trains on."""
         self._rounds.begin_epoch(epoch)
+        self.model.make_train_function()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""
         if logs is not None:
-            logs.update(self._rounds.end_epoch(epoch))
+            if self._rounds.plain:
+                logs |= {"embedding_loss": 0.0, "classification_loss": logs["loss"]}
+            logs |= self._rounds.end_epoch(epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Warn if the training ended before the first round."""

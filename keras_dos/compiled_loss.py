@@ -50,18 +50,18 @@ class CompiledLoss:
         Raises:
             ValueError: If the loss does not give one value per example.
         """
-        b, s, n = ops.shape(logits)
+        _, s, n = ops.shape(logits)
         # Keras' cross-entropies recover the logits from this softmax; with plain
         # probabilities, those below 1e-7 would have no gradient.
         probabilities = keras.activations.softmax(ops.reshape(logits, (-1, n)))
-        values = self._per_example(ops.repeat(y, s, axis=0), probabilities)
+        values = self._per_example(_repeated(y, s), probabilities)
         if len(values.shape) != 1:
             raise ValueError(
                 "The loss of `compile` must give one value per example, so that each "
                 "slot of N(x) can be weighted: return shape (batch,), not a mean. "
                 f"Received: a loss that returns shape {tuple(values.shape)}."
             )
-        return ops.reshape(values, (b, s))
+        return ops.reshape(values, (-1, s))
 
     def reduced(self, values: Any, sample_weight: Any = None) -> Any:
         """Return the scalar loss of a batch from values of shape (b,).
@@ -94,6 +94,13 @@ def per_example(loss: Any) -> Callable[[Any, Any], Any]:
             f"of the loss. Received: loss={type(function).__name__}(from_logits=True)."
         )
     return lambda y, p: function.call(ops.cast(y, p.dtype), p)
+
+
+def _repeated(y: Any, times: int) -> Any:
+    """Return each label as often as there are slots, (b, ...) to (b · s, ...)."""
+    y = ops.expand_dims(y, 1)
+    tiled = ops.tile(y, (1, times) + (1,) * len(y.shape[2:]))
+    return ops.reshape(tiled, (-1, *y.shape[2:]))
 
 
 def over_replicas(value: Any) -> Any:

@@ -9,10 +9,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dos.callback import OverloadingCallback
 from keras_dos.compiled_loss import over_replicas, per_example
 from keras_dos.outputs import check_outputs, output_of_layer
-from keras_dos.preparation import begin_rounds, check_training
+from keras_dos.preparation import begin_rounds, check_training, split_callbacks
 from keras_dos.rounds import Rounds
 from keras_dos.samples.sources import as_source, split_validation
 from keras_dos.slots import slot_logits
@@ -58,6 +57,7 @@ class DOSModel(keras.Model):
         super().__init__(*args, **kwargs)
         check_outputs(self)
         self.rounds: Rounds | None = None
+        self._train_functions: dict[bool, Any] = {}  # By `rounds.plain`.
 
     @classmethod
     def from_classifier(
@@ -190,7 +190,7 @@ class DOSModel(keras.Model):
         # A copy: a debugger that looks at this frame refreshes what `locals` returns.
         arguments = dict(locals())
         del arguments["self"], arguments["__class__"]
-        overloading, others = _split_callbacks(callbacks)
+        overloading, others = split_callbacks(callbacks)
         # For an uncompiled model, Keras' own error is the clearest.
         if overloading is None or not self.compiled:
             return super().fit(**arguments)
@@ -215,11 +215,13 @@ class DOSModel(keras.Model):
         # A step traced in another fit belongs to other rounds, or to none. There are
         # rounds before these if a callback of a fit calls fit again.
         before = self.rounds, self.train_function if self.rounds else None
-        self.rounds, self.train_function = rounds, None
+        functions = self._train_functions
+        self.rounds, self.train_function, self._train_functions = rounds, None, {}
         try:
             yield
         finally:
             self.rounds, self.train_function = before
+            self._train_functions = functions
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step: plain, or on the micro-cluster losses."""
@@ -229,21 +231,37 @@ class DOSModel(keras.Model):
         quadruplets, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, neighbors, w = (quadruplets[name] for name in ("x", "neighbors", "weights"))
         with tf.GradientTape() as tape:
-            embedding = self.embedder(x, training=True)  # f(x)
-            slots = self.rounds.loss.slots(embedding, neighbors, w)  # N(x), eq. (1)
-            logits = slot_logits(self.head, slots)  # g(v) of each slot
-            loss = self.rounds.loss(y, slots, logits, w, sample_weight)  # (8)-(10)
-            loss += self._regularization()
+            if self.rounds.plain:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(x, y, y_pred, sample_weight)  # (2)
+            else:
+                embedding = self.embedder(x, training=True)  # f(x)
+                slots = self.rounds.loss.slots(embedding, neighbors, w)  # N(x), (1)
+                logits = slot_logits(self.head, slots)  # g(v) of each slot
+                loss = self.rounds.loss(y, slots, logits, w, sample_weight)  # (8)-(10)
+                loss += self._regularization()
+                probabilities = ops.softmax(logits[:, 0])
+                y_pred = {"embedding": embedding, "probabilities": probabilities}
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_weights
         self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.rounds.record(quadruplets, y_pred["embedding"])  # For the next N(x).
 
         tracker = next(metric for metric in self.metrics if metric.name == "loss")
         tracker.update_state(over_replicas(loss), sample_weight=ops.shape(y)[0])
-        probabilities = ops.softmax(logits[:, 0])
-        y_pred = {"embedding": embedding, "probabilities": probabilities}
         metrics = self.compute_metrics(x, y, y_pred, sample_weight)
-        return {**metrics, **self.rounds.loss.logs()}
+        return metrics if self.rounds.plain else {**metrics, **self.rounds.loss.logs()}
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make the function that takes a step; plain steps and rounds have their own.
+
+        Each traces only what it needs, so that the warm-up costs what `fit` costs.
+        """
+        if self.rounds is not None:
+            self.train_function = self._train_functions.get(self.rounds.plain)
+        super().make_train_function(force)
+        if self.rounds is not None:
+            self._train_functions[self.rounds.plain] = self.train_function
 
     def compute_loss(
         self,
@@ -276,16 +294,3 @@ class DOSModel(keras.Model):
         """Return one replica's part of the sum of `add_loss` and weight penalties."""
         total = sum(ops.sum(ops.cast(loss, "float32")) for loss in self.losses)
         return total / self.distribute_strategy.num_replicas_in_sync
-
-
-def _split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
-    """Split the callbacks into the OverloadingCallback, if any, and the others."""
-    listed = [c for c in keras.tree.flatten(callbacks) if c is not None]
-    found = [c for c in listed if isinstance(c, OverloadingCallback)]
-    if len(found) > 1:
-        raise ValueError(
-            "`callbacks` must include at most one OverloadingCallback; set k and r per "
-            f"class instead. Received: {len(found)} of them."
-        )
-    others = [c for c in listed if c not in found]
-    return (found[0] if found else None), others

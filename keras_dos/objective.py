@@ -109,8 +109,9 @@ class MicroClusterObjective:
             self.shares(distances / self.temperature, weights, mask=mask)
         )
         check_shape("shares", shares, tuple(distances.shape))
-        # Where the shape is known to the step alone, nothing may broadcast either.
-        shares = ops.reshape(shares, ops.shape(distances))
+        # Where the shape is known to the step alone, nothing may broadcast either,
+        # which this older operation refuses.
+        shares = tf.raw_ops.Select(condition=mask, x=shares, y=ops.zeros_like(shares))
         return (
             losses.embedding_loss(distances, weights, mask=mask),
             losses.classification_loss(

@@ -1,14 +1,34 @@
 """What `fit` does before a training with Deep Over-sampling begins."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from keras_dos import _checks, _keras
+from keras_dos.callback import OverloadingCallback
 from keras_dos.rounds import Rounds
 from keras_dos.samples import SampleSource
 from keras_dos.settings import Settings
+
+
+def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
+    """Split callbacks into the OverloadingCallback, if there is one, and the others.
+
+    Raises:
+        ValueError: If there is more than one.
+    """
+    listed = [c for c in keras.tree.flatten(callbacks) if c is not None]
+    found = [c for c in listed if isinstance(c, OverloadingCallback)]
+    if len(found) > 1:
+        raise ValueError(
+            "`callbacks` must include at most one OverloadingCallback; set k and r per "
+            f"class instead. Received: {len(found)} of them."
+        )
+    others = [c for c in listed if c not in found]
+    return (found[0] if found else None), others
 
 
 def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos import _checks
+from keras_dos.collected import CollectedEmbeddings
 from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
@@ -50,6 +51,8 @@ class Rounds:
     Attributes:
         loss: The `TrainingLoss` that a step minimizes.
         parameters: The class-wise k and r, and the size of Z'.
+        plain: Whether the epoch that has begun trains with the loss of `compile`, as
+            the warm-up does.
 
     Raises:
         ImportError: If ScaNN is asked for and cannot be imported.
@@ -99,12 +102,14 @@ class Rounds:
             check_schedule(settings.planned, epochs, adjusted)
         self._shuffle = shuffle
         self._search = get_search(settings.neighbor_search)
-        self._batches = QuadrupletBatches(
-            source, self.parameters.n_quadruplets, self._d
-        )
+        recorded = settings.embeddings == "training" and self.parameters.k_max > 0
+        m = len(source.classes)
+        self._collected = CollectedEmbeddings(m, self._d) if recorded else None
+        sizes = self.parameters.n_quadruplets, self.parameters.k_max, self._d
+        self._batches = QuadrupletBatches(source, *sizes, recorded=recorded)
         self._round: Round | None = None
         self._refresh_time = 0.0
-        self._begun = self._warned = False
+        self._begun = self._warned = self.plain = False
 
     def dataset(self) -> tf.data.Dataset:
         """Return batches of ({"x", "neighbors", "weights"}, y[, sample_weight]).
@@ -126,6 +131,7 @@ class Rounds:
                 sampler or the source breaks its contract.
         """
         plan = planned_epoch(self._settings.planned, epoch, self._epochs)
+        self.plain = plan.phase == "warmup" and plan.prior is None
         self._begun = True
         self._refresh_time = 0.0
         self.loss.reset_neighbor_distance()
@@ -137,8 +143,23 @@ class Rounds:
                 self._round = self._overload(epoch)  # Lines 7-21.
             quadruplets = self._round.quadruplets
         self._adjust_loss(plan)
+        if self._collected is not None:
+            self._collected.begin_epoch(epoch)
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         self._batches.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
+
+    def record(self, quadruplets: dict[str, Any], embedding: Any) -> None:
+        """Keep f(x) of a batch for the next search; part of the training step.
+
+        It does nothing unless `embeddings="training"`. What is not recorded by then is
+        embedded in a pass.
+
+        Args:
+            quadruplets: A batch from `dataset`.
+            embedding: f(x), shape (b, d).
+        """
+        if self._collected is not None:
+            self._collected.record(quadruplets["rows"], embedding)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Return the measures of the last overloading, for the logs.
@@ -205,7 +226,7 @@ class Rounds:
             epoch,
             lambda i: self._order(m, _PASS_ORDER, i),
         )
-        return without_neighbors(samples, self._d)
+        return without_neighbors(samples, self.parameters.k_max, self._d)
 
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()
@@ -229,7 +250,25 @@ class Rounds:
         return overloaded
 
     def _embed(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
-        """Return f(x) of the given samples, in inference mode."""
+        """Return f(x) of the given samples, as training recorded it if it did."""
+        if self._collected is None:
+            embeddings = self._passed(ids)
+        else:
+            embeddings, recorded = self._collected.read(ids)
+            embeddings[~recorded] = self._passed(ids[~recorded])
+        finite = np.isfinite(embeddings).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                "Embeddings are not finite, so no neighbors can be found: the training "
+                "has diverged, or inputs contain NaN. Lower the learning rate, clip "
+                "gradients (clipnorm in the optimizer), or clean the inputs. "
+                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
+                f"the start of epoch {epoch + 1}."
+            )
+        return embeddings
+
+    def _passed(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return f(x) of the given samples from a pass in inference mode."""
         if not len(ids):
             return np.zeros((0, self._d), np.float32)
         # No gradients are kept, so a larger batch fits where a training batch does.
@@ -241,15 +280,6 @@ class Rounds:
             raise ValueError(
                 "`inputs` of the source must return one row for each id. "
                 f"Received: {len(embeddings)} rows for {len(ids)} ids."
-            )
-        finite = np.isfinite(embeddings).all(axis=1)
-        if not finite.all():
-            raise ValueError(
-                "Embeddings are not finite, so no neighbors can be found: the training "
-                "has diverged, or inputs contain NaN. Lower the learning rate, clip "
-                "gradients (clipnorm in the optimizer), or clean the inputs. "
-                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
-                f"the start of epoch {epoch + 1}."
             )
         return embeddings
 

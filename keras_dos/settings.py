@@ -38,6 +38,7 @@ class Settings:
     refresh_freq: int = 1
     schedule: Schedule | None = None
     neighbor_search: str | NeighborSearch = "auto"
+    embeddings: Literal["pass", "training"] = "pass"
     weight_sampler: WeightSampler = draw_weights
     loss_form: Literal["scale_free", "paper"] | MicroClusterObjective = "scale_free"
     embedding_weight: float | None = None
@@ -57,6 +58,7 @@ class Settings:
                     f"warmup_epochs={self.warmup_epochs}, "
                     f"refresh_freq={self.refresh_freq}."
                 )
+        _checks.choice("embeddings", self.embeddings, ("pass", "training"))
         _checks.function("weight_sampler", self.weight_sampler)
         if not isinstance(self.loss_form, MicroClusterObjective):
             _checks.choice("loss_form", self.loss_form, LOSS_FORMS)

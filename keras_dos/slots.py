@@ -51,7 +51,7 @@ def slot_logits(head: keras.Model, slots: Any) -> Any:
         >>> slot_logits(head, ops.convert_to_tensor([[[3.0, 4.0]]])).numpy().tolist()
         [[[3.0, 4.0]]]
     """
-    b, s, d = ops.shape(slots)
+    _, s, d = ops.shape(slots)
     probabilities = head(ops.reshape(slots, (-1, d)), training=True)
     # A Keras softmax remembers its logits. Without them, log p is as good, down to the
     # smallest p that float32 can represent.
@@ -59,4 +59,4 @@ def slot_logits(head: keras.Model, slots: Any) -> Any:
     if logits is None:
         p = ops.cast(probabilities, "float32")
         logits = ops.log(ops.maximum(p, np.finfo(np.float32).tiny))
-    return ops.reshape(ops.cast(logits, "float32"), (b, s, probabilities.shape[-1]))
+    return ops.reshape(ops.cast(logits, "float32"), (-1, s, probabilities.shape[-1]))

@@ -46,12 +46,9 @@ class TrainingLoss:
         self._tau = tf.Variable(0.0, trainable=False)
         self._prior = tf.Variable(tf.ones(n_classes), trainable=False)
         self._unit = tf.Variable(1.0, trainable=False)
-        self._trackers = {
-            "embedding_loss": keras.metrics.Mean(name="embedding_loss"),
-            "classification_loss": keras.metrics.Mean(name="classification_loss"),
-        }
+        self._parts = _Averages(2)
         # Kept apart from the other two, which validation resets before an epoch ends.
-        self._distance = keras.metrics.Mean(name="neighbor_distance")
+        self._distance = _Averages(1)
 
     def slots(self, embedding: Any, neighbors: Any, weights: Any) -> Any:
         """Return N(x), shape (b, k + 1, d), from the live f(x), neighbors and w.
@@ -90,15 +87,13 @@ class TrainingLoss:
         """
         distances = self._objective.distances(slots, self._unit)
         exists = ops.cast(ops.convert_to_tensor(weights)[:, 1:] > 0, "float32")
-        self._distance.update_state(distances[:, 1:], sample_weight=exists)
+        self._distance.add([ops.sum(exists * distances[:, 1:])], ops.sum(exists))
         adjusted = losses.adjusted_logits(logits, self._prior, self._tau)
         slot_losses = self._compiled.of_slots(y, adjusted)
         parts = self._objective(distances, weights, slot_losses)
         pull, class_loss = (self._compiled.reduced(p, sample_weight) for p in parts)
-        for tracker, value in zip(
-            self._trackers.values(), (pull, class_loss), strict=True
-        ):
-            tracker.update_state(over_replicas(value), ops.shape(y)[0])
+        b = ops.cast(ops.shape(y)[0], "float32")
+        self._parts.add([over_replicas(part) * b for part in (pull, class_loss)], b)
         return class_loss + self._embedding_weight * pull  # ℓ'_g + λ ℓ'_f
 
     def set_embedding_weight(self, embedding_weight: float) -> None:
@@ -120,20 +115,36 @@ class TrainingLoss:
 
     def logs(self) -> dict[str, Any]:
         """Return the running means of ℓ'_f and ℓ'_g."""
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+        pull, class_loss = ops.unstack(self._parts.result())
+        return {"embedding_loss": pull, "classification_loss": class_loss}
 
     def reset_logs(self) -> None:
         """Restart the running means."""
-        for tracker in self._trackers.values():
-            tracker.reset_state()
+        self._parts.reset_state()
 
     def neighbor_distance(self) -> float:
         """Return the mean squared distance to neighbors since the last reset, in D̄.
 
         It is 0 in a form that is not scale-free, whose distances have no typical size.
         """
-        return float(self._distance.result()) if self._objective.scale_free else 0.0
+        return float(self._distance.result()[0]) if self._objective.scale_free else 0.0
 
     def reset_neighbor_distance(self) -> None:
         """Restart the mean distance."""
         self._distance.reset_state()
+
+
+class _Averages(keras.metrics.Metric):
+    """Running means of several values, in one variable: each costs every step."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self._sums = self.add_variable(shape=(n + 1,), initializer="zeros")
+
+    def add(self, sums: list[Any], weight: Any) -> None:
+        """Add sums of weighted values, and the sum of their weights."""
+        self._sums.assign_add(ops.stack([*sums, weight]))
+
+    def result(self) -> Any:
+        """Return the means, shape (n,); 0 before any value."""
+        return tf.math.divide_no_nan(self._sums[:-1], self._sums[-1])

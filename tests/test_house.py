@@ -22,6 +22,7 @@ ROOMS = (
     "callback",
     # The method.
     "rounds",
+    "collected",
     "settings",
     "overloading",
     "training_loss",

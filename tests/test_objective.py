@@ -198,6 +198,6 @@ def test_what_would_broadcast_is_refused(name, function, eager):
     callback = OverloadingCallback(k=2, warmup_epochs=0, loss_form=objective)
     refusals = (ValueError, tf.errors.InvalidArgumentError)
     message = rf"`{name}` of a Micro.*Received: shape"
-    in_the_step = "Input to reshape|ncompatible shapes"
+    in_the_step = "must have the same size and shape|Input to reshape"
     with pytest.raises(refusals, match=f"{message}|{in_the_step}"):
         model.fit(x, y, verbose=0, callbacks=[callback])

@@ -171,7 +171,7 @@ def train(
     if data is None:
         data = _shuffled(task)
     started = time.perf_counter()
-    task.compile(model, loss)
+    task.compile(model, loss, steps=epochs * task.steps)
     history: keras.callbacks.History = model.fit(
         data,
         epochs=epochs,

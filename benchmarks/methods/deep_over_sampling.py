@@ -31,7 +31,7 @@ def dos(
         settings["warmup_epochs"] = min(epochs - 1, round(epochs * warmup))
     started = time.perf_counter()
     model = task.network()
-    task.compile(model, "sparse_categorical_crossentropy")
+    task.compile(model, "sparse_categorical_crossentropy", steps=epochs * steps)
     settings = {"minority": task.minority or None, "seed": task.seed} | settings
     callback = OverloadingCallback(**changed(change, settings))
     history = model.fit(

@@ -92,7 +92,7 @@ def lmle(
     baselines.train(task, network, baselines.CROSS_ENTROPY, epochs=first)
     embedder = keras.Model(network.input, network.output["embedding"])
     embedder.compile(
-        task.new_optimizer(),
+        task.new_optimizer(task.epochs * task.steps),
         lambda _, embedding: quintuplet_loss(embedding, margin),
         steps_per_execution=STEPS_PER_EXECUTION,
     )

@@ -30,7 +30,7 @@ class Task:
         minority: The minority classes, as the paper groups them.
         x_eval: The images to classify.
         build: Makes the uncompiled network.
-        new_optimizer: Makes the optimizer.
+        new_optimizer: Makes the optimizer for a number of steps.
         batch_size: Samples per step.
         epochs: Epochs of `steps` steps each, which make the budget.
         seed: Seed of weights, order and all draws.
@@ -41,7 +41,7 @@ class Task:
     minority: tuple[int, ...]
     x_eval: Images
     build: Callable[[tuple[int, ...]], DOSModel]
-    new_optimizer: Callable[[], keras.optimizers.Optimizer]
+    new_optimizer: Callable[[int], keras.optimizers.Optimizer]
     batch_size: int
     epochs: int
     seed: int
@@ -73,9 +73,14 @@ class Task:
         model: keras.Model,
         loss: Any,
         optimizer: keras.optimizers.Optimizer | None = None,
+        steps: int | None = None,
     ) -> None:
-        """Compile a model for this task, with a fresh optimizer if none is given."""
-        optimizer = self.new_optimizer() if optimizer is None else optimizer
+        """Compile a model for this task.
+
+        Without an optimizer it is a fresh one, for all steps if no number is given.
+        """
+        if optimizer is None:
+            optimizer = self.new_optimizer(steps or self.epochs * self.steps)
         model.compile(optimizer, loss, steps_per_execution=STEPS_PER_EXECUTION)
 
     def predict(self, model: keras.Model, x: Images | None = None) -> NDArray[Any]:

@@ -47,12 +47,16 @@ class QuadrupletBatches:
     Args:
         source: The samples.
         n_quadruplets: The size of Z'.
+        k: Neighbors of each quadruplet.
         d: Size of the embedding.
+        recorded: Whether quadruplets have "rows" too, where the step that trains on
+            them records f(x): the id of a sample, but m unless it comes last in the
+            epoch. Defaults to False.
 
     Example:
         >>> from keras_dos.samples import InMemory
         >>> source = InMemory(np.array([10, 20]), np.array([0, 0]))
-        >>> batches = QuadrupletBatches(source, n_quadruplets=2, d=1)
+        >>> batches = QuadrupletBatches(source, n_quadruplets=2, k=1, d=1)
         >>> batches.assign(Quadruplets(
         ...     samples=np.array([1, 0]), neighbors=np.array([[0], [1]]),
         ...     weights=np.array([[0.8, 0.2], [0.5, 0.5]], np.float32),
@@ -62,14 +66,26 @@ class QuadrupletBatches:
         ([20, 10], TensorShape([2, 2]))
     """
 
-    def __init__(self, source: SampleSource, n_quadruplets: int, d: int) -> None:
+    def __init__(
+        self,
+        source: SampleSource,
+        n_quadruplets: int,
+        k: int,
+        d: int,
+        recorded: bool = False,
+    ) -> None:
         self._source = source
+        self._recorded = recorded
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
-            self._samples = _variable(tf.int64, [n_quadruplets], n_quadruplets)
-            self._neighbors = _variable(tf.int64, [None, None], n_quadruplets, 0)
-            self._weights = _variable(tf.float32, [None, None], n_quadruplets, 1)
-            self._table = _variable(tf.float32, [None, d], 0, d)
+            self._samples = _variable(tf.int64, n_quadruplets)
+            self._neighbors = _variable(tf.int64, n_quadruplets, k)
+            self._weights = _variable(tf.float32, n_quadruplets, k + 1)
+            self._rows = _variable(tf.int64, n_quadruplets)
+            # The one variable whose size changes: the warm-up needs no embeddings.
+            self._table = tf.Variable(
+                tf.zeros((0, d)), trainable=False, shape=(None, d)
+            )
 
     def assign(self, quadruplets: Quadruplets) -> None:
         """Set the quadruplets, in the order in which the next epoch trains on them."""
@@ -77,6 +93,9 @@ class QuadrupletBatches:
         self._neighbors.assign(quadruplets.neighbors)
         self._weights.assign(quadruplets.weights)
         self._table.assign(quadruplets.table)
+        if self._recorded:
+            m = len(self._source.classes)
+            self._rows.assign(last_occurrences(quadruplets.samples, m))
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
@@ -99,9 +118,30 @@ class QuadrupletBatches:
             "neighbors": tf.gather(self._table, tf.gather(self._neighbors, places)),
             "weights": tf.gather(self._weights, places),
         }
+        if self._recorded:
+            quadruplets["rows"] = tf.gather(self._rows, places)
         return quadruplets, *others
 
 
-def _variable(dtype: tf.DType, shape: list[int | None], *size: int) -> tf.Variable:
-    """Return a variable of zeros whose shape may change where `shape` is None."""
-    return tf.Variable(tf.zeros(size, dtype), trainable=False, shape=shape)
+def last_occurrences(samples: NDArray[np.int64], m: int) -> NDArray[np.int64]:
+    """Return sample ids, with m in the place of those that come again later.
+
+    Args:
+        samples: Sample ids in the order of an epoch, shape (z,).
+        m: Number of samples.
+
+    Returns:
+        Shape (z,), int64.
+
+    Example:
+        >>> last_occurrences(np.array([2, 0, 2]), m=3).tolist()
+        [3, 0, 2]
+    """
+    rows = np.full(len(samples), m)
+    ids, places_from_the_end = np.unique(samples[::-1], return_index=True)
+    rows[len(samples) - 1 - places_from_the_end] = ids
+    return rows
+
+
+def _variable(dtype: tf.DType, *shape: int) -> tf.Variable:
+    return tf.Variable(tf.zeros(shape, dtype), trainable=False)

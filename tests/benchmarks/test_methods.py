@@ -192,7 +192,7 @@ def task():
         minority=(2, 3),
         x_eval=x[::4],
         build=build,
-        new_optimizer=lambda: keras.optimizers.Adam(0.01),
+        new_optimizer=lambda steps: keras.optimizers.Adam(0.01),
         batch_size=20,
         epochs=3,
         seed=0,

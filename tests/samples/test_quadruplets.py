@@ -17,9 +17,11 @@ W = np.linspace(0.5, 2.0, M).astype("float32")
 WORDS = np.array([f"w{i}" for i in range(M)])
 
 
-def quadruplet_batches(x=X, y=Y, sample_weight=None, *, size=SIZE, batch_size=BATCH):
+def quadruplet_batches(
+    k=2, x=X, y=Y, sample_weight=None, *, size=SIZE, batch_size=BATCH, recorded=False
+):
     source = InMemory(x, y, sample_weight, batch_size=batch_size, n_classes=3)
-    return QuadrupletBatches(source, size, D)
+    return QuadrupletBatches(source, size, k, D, recorded)
 
 
 def quadruplets(k, rows=7, *, seed=0, size=SIZE):
@@ -58,7 +60,7 @@ def assert_batches(batches, z, batch_size=BATCH):
 @pytest.mark.parametrize("k", [0, 1, 5])
 @pytest.mark.parametrize("batch_size", [1, 8, 10, 20, 64])
 def test_batches_are_rows_in_the_order_of_the_quadruplets(k, batch_size):
-    p = quadruplet_batches(batch_size=batch_size)
+    p = quadruplet_batches(k, batch_size=batch_size)
     z = quadruplets(k)
     p.assign(z)
     assert_batches(p.dataset(), z, batch_size)
@@ -66,15 +68,15 @@ def test_batches_are_rows_in_the_order_of_the_quadruplets(k, batch_size):
 
 def test_a_new_iterator_sees_what_was_assigned_before_it():
     """As `fit` does it: one dataset, an iterator for each epoch."""
-    p = quadruplet_batches()
+    p = quadruplet_batches(3)
     dataset = p.dataset()
     rounds = [
-        without_neighbors(np.arange(SIZE) % M, D),
+        without_neighbors(np.arange(SIZE) % M, 3, D),
         quadruplets(3, rows=9, seed=1),
         quadruplets(3, rows=9, seed=2),
-        quadruplets(5, rows=2, seed=3),
-        without_neighbors(np.arange(SIZE)[::-1] % M, D),
-        quadruplets(1, rows=12, seed=4),
+        quadruplets(3, rows=2, seed=3),
+        without_neighbors(np.arange(SIZE)[::-1] % M, 3, D),
+        quadruplets(3, rows=12, seed=4),
     ]
     for z in rounds:
         p.assign(z)
@@ -83,7 +85,7 @@ def test_a_new_iterator_sees_what_was_assigned_before_it():
 
 
 def test_they_do_not_share_what_they_were_assigned():
-    first, second = quadruplet_batches(), quadruplet_batches()
+    first, second = quadruplet_batches(2), quadruplet_batches(4)
     datasets = first.dataset(), second.dataset()
     first.assign(quadruplets(2, seed=1))
     second.assign(quadruplets(4, seed=2))
@@ -97,15 +99,25 @@ def test_the_number_of_batches_is_declared_and_constant(size, steps):
     p = quadruplet_batches(size=size)
     dataset = p.dataset()
     for z in (
-        without_neighbors(np.zeros(size, np.int64), D),
+        without_neighbors(np.zeros(size, np.int64), 2, D),
         quadruplets(2, size=size),
-        quadruplets(4, size=size),
     ):
         p.assign(z)
         assert dataset.cardinality().numpy() == steps
         sizes = [len(y) for _, y in dataset]
         assert len(sizes) == steps
         assert sum(sizes) == size
+
+
+def test_rows_to_record_at_go_with_their_sample():
+    """Each sample once, where it comes last; the others go to the row beyond all."""
+    p = quadruplet_batches(recorded=True)
+    z = quadruplets(2)
+    p.assign(z)
+    rows = np.concatenate([inputs["rows"] for inputs, _ in p.dataset()])
+    last = {sample: place for place, sample in enumerate(z.samples)}
+    for place, sample in enumerate(z.samples):
+        assert rows[place] == (sample if last[sample] == place else M)
 
 
 def test_sample_weights_and_labels_go_with_their_sample():
@@ -130,7 +142,7 @@ def test_nested_inputs_keep_their_structure(form):
         "list": [a, b, words],
         "dict in tuple": ({"a": a, "b": b}, words),
     }[form]
-    p = quadruplet_batches(x)
+    p = quadruplet_batches(x=x)
     z = quadruplets(2)
     p.assign(z)
     batches = [inputs["x"] for inputs, _ in p.dataset()]
@@ -146,9 +158,9 @@ def test_nested_inputs_keep_their_structure(form):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_element_spec(weighted):
-    """The sizes of batches and of k are open, all others are known."""
+    """The size of a batch is open, all others are known: XLA compiles once."""
     p = quadruplet_batches(
-        {"image": X, "word": WORDS}, sample_weight=W if weighted else None
+        x={"image": X, "word": WORDS}, sample_weight=W if weighted else None
     )
     inputs, y, *rest = p.dataset().element_spec
     assert inputs == {
@@ -156,8 +168,8 @@ def test_element_spec(weighted):
             "image": tf.TensorSpec([None, 4], tf.float32),
             "word": tf.TensorSpec([None], tf.string),
         },
-        "neighbors": tf.TensorSpec([None, None, D], tf.float32),
-        "weights": tf.TensorSpec([None, None], tf.float32),
+        "neighbors": tf.TensorSpec([None, 2, D], tf.float32),
+        "weights": tf.TensorSpec([None, 3], tf.float32),
     }
     assert y == tf.TensorSpec([None], tf.int64)
     assert rest == ([tf.TensorSpec([None], tf.float32)] if weighted else [])
@@ -166,7 +178,7 @@ def test_element_spec(weighted):
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "int32", "bool"])
 def test_inputs_keep_their_type(dtype):
     x = (np.arange(M * 4) % 7).reshape(M, 4).astype(dtype)
-    p = quadruplet_batches(x)
+    p = quadruplet_batches(1, x)
     z = quadruplets(1)
     p.assign(z)
     rows = np.concatenate([inputs["x"] for inputs, _ in p.dataset()])
@@ -184,7 +196,7 @@ def test_the_data_are_sharded_by_batches_under_a_strategy():
 def test_what_it_reads_lies_on_the_cpu_and_is_not_trained():
     p = quadruplet_batches()
     variables = [v for v in vars(p).values() if isinstance(v, tf.Variable)]
-    assert len(variables) == 4
+    assert len(variables) == 5
     for variable in variables:
         assert "CPU:0" in variable.device
         assert not variable.trainable

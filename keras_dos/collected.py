@@ -1,0 +1,86 @@
+"""Embeddings collected while the network trains, in place of a pass over all samples.
+
+They come from the same network, in the same mode and on the same random augmentation as
+the live f(x) that they are compared with in eqs. (8) and (10), and cost one row written
+per sample. Each is up to an epoch old when neighbors are searched.
+"""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+
+class CollectedEmbeddings:
+    """f(x) of each sample as of the last training step that recorded it.
+
+    The table is a variable on the device that trains. Make it in the scope of the
+    strategy: each replica then records its own samples, and `read` merges them.
+
+    Args:
+        m: Number of samples.
+        d: Size of the embedding.
+
+    Example:
+        >>> table = CollectedEmbeddings(m=3, d=2)
+        >>> table.begin_epoch(0)
+        >>> table.record([3, 0, 2], [[9.0, 9.0], [0.0, 1.0], [2.0, 3.0]])
+        >>> embeddings, recorded = table.read(np.array([0, 1, 2]))
+        >>> recorded.tolist(), embeddings[recorded].tolist()
+        ([True, False, True], [[0.0, 1.0], [2.0, 3.0]])
+    """
+
+    def __init__(self, m: int, d: int) -> None:
+        self._strategy = tf.distribute.get_strategy()
+        # The last column is 1 + the epoch that wrote a row, 0 for none; one column of
+        # the same table, since a second write would cost every step.
+        self._table = tf.Variable(
+            tf.zeros((m + 1, d + 1)),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.NONE,
+        )
+        self._stamp = tf.Variable(0.0, trainable=False)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Mark what is recorded from now on as that of an epoch, from 0."""
+        self._stamp.assign(epoch + 1.0)
+
+    def record(self, rows: ArrayLike, embedding: ArrayLike) -> None:
+        """Record f(x) of a batch; part of the training step.
+
+        Args:
+            rows: The sample's id, or m for what is not to be kept, shape (b,). In one
+                epoch no id may occur twice: which one stays could depend on threads.
+            embedding: f(x), shape (b, d), any float dtype.
+        """
+        embedding = tf.cast(embedding, tf.float32)
+        stamps = tf.fill((tf.shape(embedding)[0], 1), self._stamp)
+        # `scatter_update` does not know variables that each replica writes for itself.
+        tf.raw_ops.ResourceScatterUpdate(
+            resource=self._table.handle,
+            indices=rows,
+            updates=tf.concat([embedding, stamps], axis=1),
+        )
+
+    def read(
+        self, ids: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return what was recorded of some samples.
+
+        Args:
+            ids: Sample ids, shape (z,).
+
+        Returns:
+            Embeddings, shape (z, d), float32, and whether each was recorded, shape
+            (z,), bool. On several replicas the latest epoch counts, then the first
+            replica.
+        """
+        replicas = [
+            tf.gather(local, ids).numpy()
+            for local in self._strategy.experimental_local_results(self._table)
+        ]
+        newest = replicas[0]
+        for replica in replicas[1:]:
+            later = replica[:, -1] > newest[:, -1]
+            newest[later] = replica[later]
+        return newest[:, :-1], newest[:, -1] > 0

@@ -1,0 +1,132 @@
+"""Embeddings from the training batches: what is stored, and what becomes of it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from toy import blobs, compiled, network
+
+from keras_dos import DOSModel, OverloadingCallback
+from keras_dos.collected import CollectedEmbeddings
+
+
+class Spy:
+    """An exact search that keeps the embeddings that it is given, class by class."""
+
+    def __init__(self):
+        self.seen = []
+
+    def search(self, vectors, k):
+        self.seen.append(vectors.copy())
+        distances = np.square(vectors[:, None] - vectors).sum(-1)
+        ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        return ids, np.take_along_axis(distances, ids, axis=1)
+
+
+def fit(model, x, y, spy, **settings):
+    settings = {"k": 3, "r": 1, "embeddings": "training"} | settings
+    callback = OverloadingCallback(neighbor_search=spy, **settings)
+    return model.fit(x, y, batch_size=16, epochs=4, verbose=0, callbacks=[callback])
+
+
+def test_a_round_searches_what_the_last_epoch_computed():
+    """Each sample's live embedding, from the step that trained on it."""
+    x, y = blobs((30, 20, 10))
+    seen = {}
+
+    class Recorder(keras.layers.Layer):
+        def call(self, e):
+            def keep(rows):
+                for row in rows:
+                    seen[len(seen)] = row
+                return rows
+
+            return tf.ensure_shape(tf.numpy_function(keep, [e], tf.float32), e.shape)
+
+    inputs = keras.Input((x.shape[1],))
+    e = keras.layers.Dense(5, activation="tanh", trainable=False)(inputs)
+    e = keras.layers.GaussianNoise(0.1, seed=0)(e)
+    recorded = Recorder()(e)
+    p = keras.layers.Dense(3, activation="softmax")(recorded)
+    model = compiled(DOSModel(inputs, {"embedding": recorded, "probabilities": p}))
+    spy = Spy()
+    fit(model, x, y, spy, warmup_epochs=3)
+    # In the third epoch, the last before the round, training computed 60 embeddings.
+    everything = np.array(list(seen.values()))
+    searched = np.concatenate(spy.seen)
+    assert searched.shape == (60, 5)
+    found = (everything[:, None] == searched).all(-1)
+    assert found.any(axis=0).all()
+    # Noise makes them others than those of a pass.
+    plain = model.embedder(x, training=False).numpy()
+    assert not (plain[:, None] == searched).all(-1).any()
+
+
+def test_without_warm_up_the_first_round_takes_a_pass():
+    x, y = blobs((30, 20, 10))
+    model = compiled(network())
+    expected = [model.embedder(x[y == j], training=False).numpy() for j in range(3)]
+    spy = Spy()
+    fit(model, x, y, spy, warmup_epochs=0)
+    for searched, e in zip(spy.seen, expected, strict=False):
+        np.testing.assert_allclose(searched, e, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
+    ids=lambda s: next(iter(s)),
+)
+def test_every_way_to_run_a_step_records_the_same(settings):
+    x, y = blobs((30, 20, 10))
+    spies = Spy(), Spy()
+    for spy, more in zip(spies, ({}, settings), strict=True):
+        fit(compiled(network(), **more), x, y, spy, warmup_epochs=1, r=2.5)
+    assert len(spies[0].seen) == 9
+    for one, other in zip(spies[0].seen, spies[1].seen, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_half_precision_is_recorded_in_single():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = compiled(network())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x, y = blobs((30, 20, 10))
+    spy = Spy()
+    fit(model, x, y, spy, warmup_epochs=1)
+    assert spy.seen[-1].dtype == np.float32
+    assert np.isfinite(spy.seen[-1]).all()
+
+
+def test_far_embeddings_of_dropout_are_no_cause_for_a_warning():
+    """Warnings are errors here; a pass drops nothing, so its embeddings lie far."""
+    x, y = blobs((60, 40, 20))
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((x.shape[1],))
+    e = keras.layers.Dense(16, activation="relu")(inputs)
+    e = keras.layers.Dropout(0.9)(e)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+
+    def trained(embeddings):
+        model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
+        fit(model, x, y, "exact", warmup_epochs=2, embeddings=embeddings)
+
+    trained("training")
+    with pytest.warns(UserWarning, match="lie far from those stored"):
+        trained("pass")
+
+
+def test_what_is_not_finite_is_refused():
+    table = CollectedEmbeddings(2, 1)
+    table.begin_epoch(3)
+    table.record([1], [[np.nan]])
+    embeddings, recorded = table.read(np.array([0, 1]))
+    assert recorded.tolist() == [False, True]
+    assert np.isnan(embeddings[1, 0])
+
+
+def test_a_wrong_name_is_refused():
+    with pytest.raises(ValueError, match=r'`embeddings`.*"pass".*Received'):
+        OverloadingCallback(embeddings="ema")
