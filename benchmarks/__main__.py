@@ -12,8 +12,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from benchmarks import choice, cost, figures, tables
 from benchmarks.cells import Store
-from benchmarks.experiments import EXPERIMENTS, TUNED_ON
+from benchmarks.experiments import EXPERIMENTS
 from benchmarks.runner import run_missing
+from benchmarks.suites import TUNED_ON
 
 RESULTS = Path(__file__).parent / "results"
 COST = "cost"

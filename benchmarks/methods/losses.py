@@ -33,10 +33,21 @@ def logit_adjusted(counts: NDArray[np.int64], tau: float) -> Loss:
     H(softmax(z + τ log π), y). With τ = 1 it is balanced softmax (Ren et al.,
     NeurIPS 2020).
     """
-    shift = tau * np.log(np.maximum(counts, 1) / counts.sum()).astype(np.float32)
+    shift = _shift(counts, tau)
 
     def loss(y: Any, p: Any) -> Any:
         return _cross_entropy(y, log_probabilities(p) + shift)
+
+    return loss
+
+
+def logit_adjusted_mixed(counts: NDArray[np.int64], tau: float) -> Loss:
+    """Return the logit-adjusted loss for mixed labels, shape (b, n)."""
+    shift = _shift(counts, tau)
+
+    def loss(y: Any, p: Any) -> Any:
+        logits = log_probabilities(p) + shift
+        return keras.losses.categorical_crossentropy(y, logits, from_logits=True)
 
     return loss
 
@@ -60,6 +71,12 @@ def ldam(counts: NDArray[np.int64], scale: float, max_margin: float = 0.5) -> Lo
 def log_probabilities(p: Any) -> Any:
     """Return log p, which differs from the logits by a constant of each sample."""
     return ops.log(ops.maximum(p, np.finfo(np.float32).tiny))
+
+
+def _shift(counts: NDArray[np.int64], tau: float) -> NDArray[np.float32]:
+    prior = np.maximum(counts, 1) / counts.sum()
+    shift: NDArray[np.float32] = tau * np.log(prior).astype(np.float32)
+    return shift
 
 
 def _cross_entropy(y: Any, logits: Any) -> Any:

@@ -305,6 +305,62 @@ def test_lengths_of_balanced_training_are_shown_beside_the_cnn(tmp_path):
         assert f"| 50.0 ± 0.0 | {50 + epochs:.1f} ± 0.0 | +{epochs:.1f} [" in line
 
 
+def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
+    problems_ = (PROBLEM, replace(PROBLEM, name="other", title="Other"))
+    rows = (
+        Entry("over-sampling", "over_sampling"),
+        Entry("balanced softmax", "logit_adjustment", {"tau": 1.0}),
+        Entry("DOS, bold", "dos", {"k": 9}),
+        Entry("DOS, steady", "dos", {"k": 1}),
+    )
+    experiment = Experiment("Many", problems_, lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    recalls = ((0.5, 0.6, 0.9, 0.65), (0.7, 0.6, 0.5, 0.72))
+    for problem, values in zip(problems_, recalls, strict=True):
+        for entry, value in zip(rows, values, strict=True):
+            for cell in entry.cells(problem, range(2), "test"):
+                store.add(cell, record(value))
+    text = tables.document("many", tables.Reader(experiment, store))
+    # Without the first, "steady" leads on the second, so it counts on the first.
+    assert "| 50.0 | 60.0 | +30.0 | +5.0 | +5.0 (DOS, steady) |" in text
+    assert "| 70.0 | 60.0 | -20.0 | +2.0 | -20.0 (DOS, bold) |" in text
+    assert "| **worst** |  |  | -20.0 | +2.0 |" in text
+    assert "| **mean** |  |  | +5.0 | +3.5 |" in text
+    assert "on all problems: DOS, steady." in text
+
+
+def test_half_images_are_means_of_four_pixels(monkeypatch):
+    x = np.arange(2 * 4 * 4).reshape(2, 4, 4, 1).astype(np.uint8)
+    y = np.arange(2)
+    monkeypatch.setattr(problems, "_tfds", lambda name, split: (x, y))
+    problems._read.cache_clear()
+    half, labels, *_ = problems._read("cifar10_half", "test")
+    problems._read.cache_clear()
+    assert half.shape == (2, 2, 2, 1)
+    # (0 + 1 + 4 + 5) / 4 = 2.5, to even.
+    assert half[0, :, :, 0].tolist() == [[2, 4], [10, 12]]
+    assert labels is y
+
+
+@pytest.mark.parametrize("data", ["mnist_5000", "digits"])
+def test_data_without_a_test_set_are_for_validation_alone(data):
+    problem = replace(PROBLEM, data=data, imbalance={})
+    split = problems.load(problem, "validation", 0)
+    assert len(split.y_eval) == 1000
+    with pytest.raises(ValueError, match=f'test set.*"{data}"'):
+        problems.load(problem, "test", 0)
+
+
+def test_the_cosine_falls_from_a_tenth_to_zero_over_the_steps():
+    optimizer = replace(PROBLEM, optimizer="cosine").new_optimizer(10)
+    rates = []
+    for _ in range(11):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.iterations.assign_add(1)
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(11) / 10))
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+
+
 def test_every_experiment_names_cells_of_known_methods(tmp_path, monkeypatch):
     from benchmarks.methods import METHODS
 

@@ -43,6 +43,15 @@ def test_logit_adjusted_loss(tau):
     np.testing.assert_allclose(computed, expected, rtol=1e-4)
 
 
+def test_logit_adjusted_loss_of_mixed_labels():
+    one_hot = np.eye(3, dtype=np.float32)
+    mixed = 0.3 * one_hot[Y] + 0.7 * one_hot[Y[::-1]]
+    sparse = losses.logit_adjusted(COUNTS, 1.5)
+    expected = 0.3 * np.asarray(sparse(Y, P)) + 0.7 * np.asarray(sparse(Y[::-1], P))
+    computed = losses.logit_adjusted_mixed(COUNTS, 1.5)(mixed, P)
+    np.testing.assert_allclose(computed, expected, rtol=1e-4)
+
+
 def test_ldam_loss_lowers_the_true_logit_by_the_margin_of_its_class():
     logits = []
     for p, y in zip(P, Y, strict=True):
@@ -249,8 +258,25 @@ def unchanged(task):
         "ramp",
         "adjusted_warmup",
         "prior_of_quadruplets",
+        "sharp_shares",
+        "shares_at_.05",
     ],
 )
 def test_every_change_changes_the_training(change, task, unchanged):
     changed = METHODS["dos"](task, change=change, warmup_epochs=1, k=3)
     assert np.abs(unchanged - changed.readouts["softmax"]).max() > 1e-6
+
+
+@pytest.mark.slow
+def test_changes_add_up(task, unchanged):
+    """The names in full of what the defaults are, and of something else."""
+
+    def trained(change):
+        model = METHODS["dos"](task, change=change, warmup_epochs=1, k=3)
+        return model.readouts["softmax"]
+
+    same = trained("prior_of_samples+shares_at_.1")
+    np.testing.assert_array_equal(same, unchanged)
+    both = trained("prior_of_quadruplets+sharp_shares")
+    for change in ("prior_of_quadruplets", "sharp_shares"):
+        assert np.abs(both - trained(change)).max() > 1e-6
