@@ -69,8 +69,8 @@ class OverloadingCallback(keras.callbacks.Callback):
             "training" takes what the steps of the epochs before computed, from the
             same network in the same mode and on the same random augmentation as the
             live f(x), at no cost but a table of shape (m, d) on the device that
-            trains. Samples that no step has seen, as in a first round without warm-up
-            or after a resume, are embedded by a pass. Defaults to "pass".
+            trains. A round in the first epoch of all has no neighbors then; what no
+            step has seen later, as after a resume, a pass embeds. Defaults to "pass".
         weight_sampler: A function of (exists, rng) that draws w; see
             `keras_dos.draws.WeightSampler`. Defaults to uniform on the simplex.
         loss_form: "scale_free" measures squared distances in a unit taken at each

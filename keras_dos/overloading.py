@@ -119,28 +119,25 @@ def overload(
     )
 
 
-def without_neighbors(samples: NDArray[np.int64], k: int, d: int) -> Quadruplets:
-    """Return samples as quadruplets of plain training: w = (1, 0, …, 0).
+def without_neighbors(samples: NDArray[np.int64], d: int) -> Quadruplets:
+    """Return samples as quadruplets of plain training: k = 0, w = (1).
 
     Args:
         samples: Sample ids, shape (z,), int64.
-        k: Slots for neighbors, which do not exist.
         d: Size of the embedding.
 
     Returns:
         Quadruplets whose N(x) holds f(x) alone.
 
     Example:
-        >>> without_neighbors(np.array([3, 1]), k=1, d=2).weights.tolist()
-        [[1.0, 0.0], [1.0, 0.0]]
+        >>> without_neighbors(np.array([3, 1]), d=2).weights.tolist()
+        [[1.0], [1.0]]
     """
-    weights = np.zeros((len(samples), k + 1), np.float32)
-    weights[:, 0] = 1
     return Quadruplets(
         samples,
-        neighbors=np.zeros((len(samples), k), np.int64),
-        weights=weights,
-        table=np.zeros((1, d), np.float32),
+        neighbors=np.zeros((len(samples), 0), np.int64),
+        weights=np.ones((len(samples), 1), np.float32),
+        table=np.zeros((0, d), np.float32),
     )
 
 

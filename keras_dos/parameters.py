@@ -1,7 +1,7 @@
 """Class-wise k and r (Section 3.5): the user's choice as one value per class."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,6 +45,10 @@ class ClassParameters:
     def k_max(self) -> int:
         """The most neighbors that any sample has: max_j min(k_j, counts_j − 1)."""
         return int(np.minimum(self.k, np.maximum(self.counts - 1, 0)).max())
+
+    def without_neighbors(self) -> "ClassParameters":
+        """Return the same parameters with k_j = 0 for every class."""
+        return replace(self, k=np.zeros_like(self.k))
 
     def group(self, name: str) -> tuple[int, ...]:
         """Return the classes of "minority" or "majority" that have samples."""

@@ -194,9 +194,12 @@ class Rounds:
         return logs
 
     def end(self) -> None:
-        """Warn if the training ended before the first round."""
-        if self._begun and self._round is None:
+        """Warn if the training ended before the first round with neighbors."""
+        slots = self._round.quadruplets.neighbors.shape[1] if self._round else -1
+        if self._begun and slots < self.parameters.k_max:
             first = first_round(self._settings.planned, self._epochs) or 0
+            if self._collected is not None:
+                first = max(first, 1)  # In epoch 0 no embedding has been computed.
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
                 f"took place: rounds start at epoch {first + 1}. Lower "
@@ -226,19 +229,24 @@ class Rounds:
             epoch,
             lambda i: self._order(m, _PASS_ORDER, i),
         )
-        return without_neighbors(samples, self.parameters.k_max, self._d)
+        return without_neighbors(samples, self._d)
 
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()
+        parameters = self.parameters
+        if self._collected is not None and epoch == 0:
+            # No step has computed an embedding, and those of an untrained network,
+            # which lie close together, would pull so hard that training collapses.
+            parameters = parameters.without_neighbors()
         overloaded = overload(
             lambda ids: self._embed(ids, epoch),
             self._source.classes,
-            self.parameters,
+            parameters,
             self._search,
             self._rng(_ROUND, epoch),
             self._settings.weight_sampler,
         )
-        if self.parameters.k_max and not overloaded.unit:
+        if parameters.k_max and not overloaded.unit:
             warnings.warn(
                 "All embeddings are equal, so their neighbors are of no use: the "
                 "network is dead or has collapsed. Lower the learning rate or "

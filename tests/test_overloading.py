@@ -339,10 +339,11 @@ def test_a_plain_epoch_orders_the_passes_that_it_needs():
 
 
 def test_quadruplets_without_neighbors():
-    z = without_neighbors(np.array([3, 1, 3]), k=2, d=4)
+    z = without_neighbors(np.array([3, 1, 3]), d=4)
     assert z.samples.tolist() == [3, 1, 3]
-    assert z.weights.tolist() == [[1.0, 0.0, 0.0]] * 3
-    assert z.table[z.neighbors].shape == (3, 2, 4)
+    assert z.neighbors.shape == (3, 0)
+    assert z.weights.tolist() == [[1.0]] * 3
+    assert z.table.shape == (0, 4)
     assert z.weights.dtype == z.table.dtype == np.float32
 
 

@@ -31,6 +31,17 @@ class Quadruplets:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def padded(self, k: int) -> "Quadruplets":
+        """Return the quadruplets with k slots for neighbors; new ones do not exist."""
+        slots = (0, 0), (0, k - self.neighbors.shape[1])
+        rows = (0, int(not len(self.table))), (0, 0)  # One at least, to point at.
+        return Quadruplets(
+            self.samples,
+            np.pad(self.neighbors, slots),
+            np.pad(self.weights, slots),
+            np.pad(self.table, rows),
+        )
+
     def ordered(self, order: NDArray[np.int64]) -> "Quadruplets":
         """Return the quadruplets in another order, over the same table."""
         return Quadruplets(
@@ -82,13 +93,17 @@ class QuadrupletBatches:
             self._neighbors = _variable(tf.int64, n_quadruplets, k)
             self._weights = _variable(tf.float32, n_quadruplets, k + 1)
             self._rows = _variable(tf.int64, n_quadruplets)
-            # The one variable whose size changes: the warm-up needs no embeddings.
+            # The one variable whose size changes.
             self._table = tf.Variable(
                 tf.zeros((0, d)), trainable=False, shape=(None, d)
             )
 
     def assign(self, quadruplets: Quadruplets) -> None:
-        """Set the quadruplets, in the order in which the next epoch trains on them."""
+        """Set the quadruplets, in the order in which the next epoch trains on them.
+
+        Those of fewer than k neighbors get slots that do not exist.
+        """
+        quadruplets = quadruplets.padded(self._neighbors.shape[1])
         self._samples.assign(quadruplets.samples)
         self._neighbors.assign(quadruplets.neighbors)
         self._weights.assign(quadruplets.weights)

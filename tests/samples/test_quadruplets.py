@@ -71,17 +71,26 @@ def test_a_new_iterator_sees_what_was_assigned_before_it():
     p = quadruplet_batches(3)
     dataset = p.dataset()
     rounds = [
-        without_neighbors(np.arange(SIZE) % M, 3, D),
+        without_neighbors(np.arange(SIZE) % M, D),
         quadruplets(3, rows=9, seed=1),
         quadruplets(3, rows=9, seed=2),
         quadruplets(3, rows=2, seed=3),
-        without_neighbors(np.arange(SIZE)[::-1] % M, 3, D),
+        without_neighbors(np.arange(SIZE)[::-1] % M, D),
         quadruplets(3, rows=12, seed=4),
     ]
     for z in rounds:
         p.assign(z)
-        assert_batches(dataset, z)
-        assert_batches(dataset, z)
+        assert_batches(dataset, z.padded(3))
+        assert_batches(dataset, z.padded(3))
+
+
+def test_slots_that_are_added_do_not_exist():
+    z = quadruplets(2)
+    padded = z.padded(4)
+    np.testing.assert_array_equal(padded.neighbors[:, :2], z.neighbors)
+    np.testing.assert_array_equal(padded.weights[:, :3], z.weights)
+    assert not padded.weights[:, 3:].any()
+    assert without_neighbors(np.arange(3), D).padded(1).table.shape == (1, D)
 
 
 def test_they_do_not_share_what_they_were_assigned():
@@ -99,7 +108,7 @@ def test_the_number_of_batches_is_declared_and_constant(size, steps):
     p = quadruplet_batches(size=size)
     dataset = p.dataset()
     for z in (
-        without_neighbors(np.zeros(size, np.int64), 2, D),
+        without_neighbors(np.zeros(size, np.int64), D),
         quadruplets(2, size=size),
     ):
         p.assign(z)
