@@ -48,6 +48,7 @@ PAPER_SETTING: dict[str, Any] = {
     "r": "balance",
     "loss_form": "paper",
     "logit_adjustment": 0,
+    "embeddings": "pass",
 }
 
 BASELINES: tuple[tuple[Entry, ...], ...] = (

@@ -18,9 +18,9 @@ class OverloadingCallback(keras.callbacks.Callback):
     """A callback that turns `DOSModel.fit` into Deep Over-sampling (Algorithm 1).
 
     The first epochs warm up on the original samples with the class loss alone, eq. (2).
-    Each epoch after them is a round: the training set is embedded, the in-class
-    neighbors N(x) of every sample are found, new weights w are drawn, and `fit` trains
-    on the over-sampled quadruplets (x, y, N(x), w) with eqs. (8)-(10).
+    Each epoch after them is a round: the in-class neighbors N(x) of every sample are
+    found among the stored embeddings, new weights w are drawn, and `fit` trains on the
+    over-sampled quadruplets (x, y, N(x), w) with eqs. (8)-(10).
 
     It adds to the logs: `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g),
     `refresh_time` (seconds spent on overloading before this epoch), `minority_variance`
@@ -64,13 +64,14 @@ class OverloadingCallback(keras.callbacks.Callback):
         neighbor_search: "auto" (ScaNN if it can be imported, otherwise exact), "scann",
             "exact", or an object with `search(vectors, k)`; see `keras_dos.search`.
             Defaults to "auto".
-        embeddings: Where the stored embeddings come from: "pass" embeds the training
-            set before each round, in inference mode, which costs a forward pass;
-            "training" takes what the steps of the epochs before computed, from the
-            same network in the same mode and on the same random augmentation as the
-            live f(x), at no cost but a table of shape (m, d) on the device that
-            trains. A round in the first epoch of all has no neighbors then; what no
-            step has seen later, as after a resume, a pass embeds. Defaults to "pass".
+        embeddings: Where the stored embeddings come from. "training" takes what the
+            steps of the epochs before computed: from the same network in the same mode
+            and on the same random augmentation as the live f(x), at no cost but a
+            table of shape (m, d), float32, on the device that trains. A round in the
+            first epoch of all has no neighbors then; what no step has seen later, as
+            after a resume, a pass embeds. "pass" embeds the training set before each
+            round, in inference mode, as Algorithm 1 has it, which costs a forward
+            pass. Defaults to "training".
         weight_sampler: A function of (exists, rng) that draws w; see
             `keras_dos.draws.WeightSampler`. Defaults to uniform on the simplex.
         loss_form: "scale_free" measures squared distances in a unit taken at each
@@ -80,9 +81,10 @@ class OverloadingCallback(keras.callbacks.Callback):
             Defaults to "scale_free".
         embedding_weight: λ, the weight of ℓ'_f relative to ℓ'_g. Defaults to None: 0.1
             for a scale-free form, 1 for the paper's.
-        logit_adjustment: Exponent τ of the class frequencies of the training set, by
+        logit_adjustment: Exponent τ of the class frequencies of the quadruplets, by
             which H of eq. (9) is adjusted in the rounds (logit adjustment, Menon et
-            al., ICLR 2021); the warm-up keeps the plain H of eq. (2), since deferring
+            al., ICLR 2021), so that with τ = 1 the probabilities are those of equally
+            frequent classes; the warm-up keeps the plain H of eq. (2), since deferring
             the adjustment improves accuracy. 0 is the paper's H. Defaults to None: 1,
             or 0 if no class has neighbors (k = 0), which stays plain cross-entropy.
         seed: Seed for shuffling, w and fractional r. Defaults to 0.
@@ -122,7 +124,7 @@ class OverloadingCallback(keras.callbacks.Callback):
         refresh_freq: int = 1,
         schedule: Schedule | None = None,
         neighbor_search: str | NeighborSearch = "auto",
-        embeddings: Literal["pass", "training"] = "pass",
+        embeddings: Literal["pass", "training"] = "training",
         weight_sampler: WeightSampler = draw_weights,
         loss_form: Literal["scale_free", "paper"]
         | MicroClusterObjective = "scale_free",

@@ -23,9 +23,9 @@ class MicroClusterObjective:
 
     Args:
         scale_free: Whether squared distances are measured in D̄. Defaults to True.
-        temperature: T of ρ' ∝ exp(−w d² / T). With distances in D̄, T = 1 makes ρ'
-            nearly uniform, which leaves the live f(x) only 1/(k+1) of the class
-            gradient. Defaults to 0.1.
+        temperature: T of ρ' ∝ exp(−w d² / T). With k = 5 and neighbors at a distance
+            of D̄, T = 1 makes ρ' nearly uniform and leaves the live f(x) 19 % of the
+            class loss on average, T = 0.1 37 %, and T = 0.03 64 %. Defaults to 0.03.
         cap: The squared distance, in the same unit, beyond which a slot no longer
             pulls; None for no limit. In a healthy round hardly any neighbor is that
             far. If training moves the embeddings far from those stored, as in rounds
@@ -45,16 +45,16 @@ class MicroClusterObjective:
 
     Example:
         >>> objective = MicroClusterObjective()
-        >>> d2 = objective.distances([[[0.0], [2.0]]], unit=4.0)
+        >>> d2 = objective.distances([[[0.0], [1.0]]], unit=4.0)
         >>> d2.numpy().tolist()
-        [[0.0, 1.0]]
+        [[0.0, 0.25]]
         >>> pull, class_loss = objective(d2, [[0.5, 0.5]], [[1.0, 3.0]])
         >>> float(pull[0]), round(float(class_loss[0]), 4)
-        (0.5, 1.0134)
+        (0.125, 1.0305)
     """
 
     scale_free: bool = True
-    temperature: float = 0.1
+    temperature: float = 0.03
     cap: float | None = 10.0
     shares: Callable[..., Any] = losses.slot_shares
     differentiate_shares: bool = False

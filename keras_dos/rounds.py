@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos import _checks
-from keras_dos.collected import CollectedEmbeddings
+from keras_dos.embeddings import Embeddings
 from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.parameters import resolve_class_parameters
@@ -64,9 +64,9 @@ class Rounds:
         >>> from keras_dos.samples import InMemory
         >>> embedder = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
         >>> source = InMemory(np.arange(6.0)[:, None], np.array([0, 0, 0, 0, 1, 1]))
-        >>> rounds = Rounds(Settings(k=1, warmup_epochs=0), source, embedder,
-        ...     "sparse_categorical_crossentropy", n_classes=2, epochs=1)
-        >>> rounds.begin_epoch(0)
+        >>> rounds = Rounds(Settings(k=1, warmup_epochs=1), source, embedder,
+        ...     "sparse_categorical_crossentropy", n_classes=2, epochs=2)
+        >>> rounds.begin_epoch(1)
         >>> quadruplets, y = next(iter(rounds.dataset()))
         >>> quadruplets["neighbors"].shape, quadruplets["weights"].shape
         (TensorShape([8, 1, 2]), TensorShape([8, 2]))
@@ -94,7 +94,6 @@ class Rounds:
         self.loss = TrainingLoss(settings.objective, loss, n_classes)
         self._settings = settings
         self._source = source
-        self._embedder = embedder
         self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
         if epochs > 0:
@@ -103,8 +102,7 @@ class Rounds:
         self._shuffle = shuffle
         self._search = get_search(settings.neighbor_search)
         recorded = settings.embeddings == "training" and self.parameters.k_max > 0
-        m = len(source.classes)
-        self._collected = CollectedEmbeddings(m, self._d) if recorded else None
+        self._embeddings = Embeddings(source, embedder, recorded)
         sizes = self.parameters.n_quadruplets, self.parameters.k_max, self._d
         self._batches = QuadrupletBatches(source, *sizes, recorded=recorded)
         self._round: Round | None = None
@@ -138,13 +136,12 @@ class Rounds:
         if plan.phase == "warmup":
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
         else:
+            kept = self._kept_round() if plan.phase == "keep" else None
             # A resumed training may start between two refreshes.
-            if plan.phase == "overload" or self._round is None:
-                self._round = self._overload(epoch)  # Lines 7-21.
+            self._round = kept or self._overload(epoch)  # Lines 7-21.
             quadruplets = self._round.quadruplets
         self._adjust_loss(plan)
-        if self._collected is not None:
-            self._collected.begin_epoch(epoch)
+        self._embeddings.begin_epoch(epoch)
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         self._batches.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
 
@@ -158,8 +155,8 @@ class Rounds:
             quadruplets: A batch from `dataset`.
             embedding: f(x), shape (b, d).
         """
-        if self._collected is not None:
-            self._collected.record(quadruplets["rows"], embedding)
+        if "rows" in quadruplets:
+            self._embeddings.record(quadruplets["rows"], embedding)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Return the measures of the last overloading, for the logs.
@@ -195,11 +192,10 @@ class Rounds:
 
     def end(self) -> None:
         """Warn if the training ended before the first round with neighbors."""
-        slots = self._round.quadruplets.neighbors.shape[1] if self._round else -1
-        if self._begun and slots < self.parameters.k_max:
+        if self._begun and self._kept_round() is None:
             first = first_round(self._settings.planned, self._epochs) or 0
-            if self._collected is not None:
-                first = max(first, 1)  # In epoch 0 no embedding has been computed.
+            if not self._embeddings.available(first):
+                first += 1
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
                 f"took place: rounds start at epoch {first + 1}. Lower "
@@ -221,6 +217,13 @@ class Rounds:
         counts = self.parameters.sizes if copies else self.parameters.counts
         self.loss.set_adjustment(class_prior(counts), tau)
 
+    def _kept_round(self) -> Round | None:
+        """Return the last round, if there was one and it could find neighbors."""
+        if self._round is None:
+            return None
+        found = self._round.quadruplets.neighbors.shape[1]
+        return self._round if found == self.parameters.k_max else None
+
     def _warm_up(self, epoch: int) -> Quadruplets:
         m = len(self._source.classes)
         samples = plain_epoch(
@@ -234,12 +237,10 @@ class Rounds:
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()
         parameters = self.parameters
-        if self._collected is not None and epoch == 0:
-            # No step has computed an embedding, and those of an untrained network,
-            # which lie close together, would pull so hard that training collapses.
+        if not self._embeddings.available(epoch):
             parameters = parameters.without_neighbors()
         overloaded = overload(
-            lambda ids: self._embed(ids, epoch),
+            lambda ids: self._embeddings.read(ids, epoch),
             self._source.classes,
             parameters,
             self._search,
@@ -256,40 +257,6 @@ class Rounds:
         self.loss.set_unit(overloaded.unit)
         self._refresh_time = time.perf_counter() - started
         return overloaded
-
-    def _embed(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
-        """Return f(x) of the given samples, as training recorded it if it did."""
-        if self._collected is None:
-            embeddings = self._passed(ids)
-        else:
-            embeddings, recorded = self._collected.read(ids)
-            embeddings[~recorded] = self._passed(ids[~recorded])
-        finite = np.isfinite(embeddings).all(axis=1)
-        if not finite.all():
-            raise ValueError(
-                "Embeddings are not finite, so no neighbors can be found: the training "
-                "has diverged, or inputs contain NaN. Lower the learning rate, clip "
-                "gradients (clipnorm in the optimizer), or clean the inputs. "
-                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
-                f"the start of epoch {epoch + 1}."
-            )
-        return embeddings
-
-    def _passed(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return f(x) of the given samples from a pass in inference mode."""
-        if not len(ids):
-            return np.zeros((0, self._d), np.float32)
-        # No gradients are kept, so a larger batch fits where a training batch does.
-        inputs = self._source.inputs(ids, 4 * self._source.batch_size)
-        embeddings: NDArray[np.float32] = self._embedder.predict(
-            inputs, verbose=0
-        ).astype(np.float32)
-        if len(embeddings) != len(ids):
-            raise ValueError(
-                "`inputs` of the source must return one row for each id. "
-                f"Received: {len(embeddings)} rows for {len(ids)} ids."
-            )
-        return embeddings
 
     def _order(self, size: int, stream: int, index: int) -> NDArray[np.int64]:
         if not self._shuffle:

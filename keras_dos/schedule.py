@@ -52,7 +52,7 @@ class Schedule(Protocol):
         ...     if epoch < 2:
         ...         return Epoch("warmup")
         ...     scale = (epoch - 1) / (epochs - 2)
-        ...     return Epoch("overload", embedding_scale=scale, prior="samples")
+        ...     return Epoch("overload", embedding_scale=scale, prior="quadruplets")
         >>> [ramp(epoch, 4).embedding_scale for epoch in (2, 3)]
         [0.5, 1.0]
     """
@@ -76,7 +76,8 @@ class WarmupSchedule:
     """Warm up on the original samples, then overload every few epochs.
 
     The warm-up keeps the plain H of eq. (2), since deferring its adjustment improves
-    accuracy; the rounds adjust it by the class frequencies of the training samples.
+    accuracy; the rounds adjust it by the class frequencies of the quadruplets that they
+    train on, so that the probabilities are those of equally frequent classes.
 
     Args:
         warmup_epochs: Epochs before the first round. Defaults to None: two thirds of
@@ -108,7 +109,7 @@ class WarmupSchedule:
         if epoch < warmup:
             return Epoch("warmup")
         due = (epoch - warmup) % self.refresh_freq == 0
-        return Epoch("overload" if due else "keep", prior="samples")
+        return Epoch("overload" if due else "keep", prior="quadruplets")
 
 
 def planned_epoch(schedule: Schedule, epoch: int, epochs: int) -> Epoch:

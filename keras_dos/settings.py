@@ -38,7 +38,7 @@ class Settings:
     refresh_freq: int = 1
     schedule: Schedule | None = None
     neighbor_search: str | NeighborSearch = "auto"
-    embeddings: Literal["pass", "training"] = "pass"
+    embeddings: Literal["pass", "training"] = "training"
     weight_sampler: WeightSampler = draw_weights
     loss_form: Literal["scale_free", "paper"] | MicroClusterObjective = "scale_free"
     embedding_weight: float | None = None

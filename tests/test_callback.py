@@ -101,7 +101,8 @@ def test_a_caller_may_keep_no_logs():
 
 
 def test_one_epoch_is_one_round():
-    history = fit(compiled(network()), epochs=1).history
+    callback = OverloadingCallback(k=3, embeddings="pass")
+    history = fit(compiled(network()), callback, epochs=1).history
     assert history["embedding_loss"][0] > 0
 
 
@@ -114,7 +115,8 @@ def test_refreshing_every_third_epoch():
 
 def test_the_variances_are_those_of_the_embeddings():
     x, y = blobs()
-    history = fit(compiled(identity_network()), epochs=1).history
+    callback = OverloadingCallback(k=3, embeddings="pass")
+    history = fit(compiled(identity_network()), callback, epochs=1).history
 
     def variance(j):
         members = x[y == j].astype("float64")
@@ -244,7 +246,10 @@ def test_an_interrupted_fit_leaves_a_plain_model():
             x,
             y,
             verbose=0,
-            callbacks=[OverloadingCallback(warmup_epochs=0), Interrupt(0)],
+            callbacks=[
+                OverloadingCallback(warmup_epochs=0, embeddings="pass"),
+                Interrupt(0),
+            ],
         )
     assert "embedding_loss" not in model.fit(x, y, verbose=0).history
 
@@ -324,7 +329,12 @@ def test_diverged_embeddings_end_with_a_remedy(value):
     with pytest.raises(
         ValueError, match=r"not finite.*clipnorm.*Received: 1 of 78.*epoch 1"
     ):
-        model.fit(x, y, verbose=0, callbacks=[OverloadingCallback(warmup_epochs=0)])
+        model.fit(
+            x,
+            y,
+            verbose=0,
+            callbacks=[OverloadingCallback(warmup_epochs=0, embeddings="pass")],
+        )
 
 
 def test_a_dead_network_warns():
@@ -333,7 +343,7 @@ def test_a_dead_network_warns():
     p = keras.layers.Dense(3, activation="softmax")(e)
     model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}), 0.0)
     with pytest.warns(UserWarning, match="All embeddings are equal"):
-        history = fit(model, epochs=1).history
+        history = fit(model, epochs=2).history
     assert np.isfinite(history["loss"]).all()
 
 
@@ -345,7 +355,11 @@ def test_embeddings_far_from_those_stored_warn():
     p = keras.layers.Dense(3, activation="softmax")(e)
     model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}), 0.0)
     with pytest.warns(UserWarning, match=r"BatchNormalization.*in epoch 1") as told:
-        fit(model, OverloadingCallback(k=3, warmup_epochs=0), epochs=2)
+        fit(
+            model,
+            OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass"),
+            epochs=2,
+        )
     assert len(told) == 1  # Not again in each epoch.
 
 
@@ -354,7 +368,7 @@ def test_embeddings_far_from_those_stored_warn():
 def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings, validated):
     x, y = blobs((600, 40, 12))
     model = compiled(network(), optimizer=keras.optimizers.SGD(2.0))
-    callback = OverloadingCallback(warmup_epochs=0, **settings)
+    callback = OverloadingCallback(warmup_epochs=0, embeddings="pass", **settings)
     with pytest.warns(UserWarning, match="far from those stored"):
         model.fit(
             x,
@@ -386,7 +400,9 @@ def test_the_scale_of_the_loss_does_not_warn():
 def test_large_distances_of_the_paper_do_not_warn():
     """They have no unit in which they could be usual."""
     x, y = blobs(spread=5.0)
-    callback = OverloadingCallback(k=3, warmup_epochs=0, loss_form="paper")
+    callback = OverloadingCallback(
+        k=3, warmup_epochs=0, embeddings="pass", loss_form="paper"
+    )
     model = compiled(identity_network(), learning_rate=0.0)
     history = model.fit(x, y, verbose=0, callbacks=[callback]).history
     assert history["embedding_loss"][0] > 20
@@ -406,7 +422,7 @@ def test_a_training_that_is_over_does_not_warn_and_changes_nothing(settings):
 def test_after_fit_neither_model_nor_callback_holds_a_training():
     x, y = blobs()
     model = compiled(network())
-    callback = OverloadingCallback(warmup_epochs=0)
+    callback = OverloadingCallback(warmup_epochs=0, embeddings="pass")
     before = pickle.dumps(callback)
     for others in ([], [Interrupt(0)]):
         with contextlib.suppress(InterruptedError):
@@ -454,12 +470,14 @@ def test_a_custom_search_is_called_for_each_class():
             ids = distances.argsort(1)[:, :k]
             return ids, np.take_along_axis(distances, ids, 1)
 
-    callback = OverloadingCallback(k=3, neighbor_search=Search(), warmup_epochs=0)
+    callback = OverloadingCallback(
+        k=3, neighbor_search=Search(), warmup_epochs=0, embeddings="pass"
+    )
     fit(compiled(network()), callback, epochs=1)
     assert asked == [((40, 5), 4), ((30, 5), 4), ((8, 5), 4)]
 
 
-def test_augmentation_layers_act_in_training_and_not_in_the_search():
+def test_augmentation_layers_act_in_training_and_not_in_a_pass():
     """The documented place for augmentation: inside the model."""
     x, y = blobs()
     keras.utils.set_random_seed(0)
@@ -468,11 +486,12 @@ def test_augmentation_layers_act_in_training_and_not_in_the_search():
     e = keras.layers.Activation("linear")(noisy)
     p = keras.layers.Dense(3, activation="softmax")(e)
     model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
-    history = fit(model, epochs=1).history
+    callback = OverloadingCallback(k=3, embeddings="pass")
+    history = fit(model, callback, epochs=1).history
     members = x[y == 2]
     variance = np.mean(((members - members.mean(0)) ** 2).sum(1))
     np.testing.assert_allclose(history["minority_variance"], variance, rtol=1e-5)
-    plain = fit(compiled(identity_network()), epochs=1).history
+    plain = fit(compiled(identity_network()), callback, epochs=1).history
     # Noise moves f(x) away from the neighbors, which are stored without it.
     assert history["embedding_loss"][0] > 1.5 * plain["embedding_loss"][0]
 
@@ -513,7 +532,7 @@ def test_a_fit_within_a_fit_leaves_the_outer_one_as_it_was():
     class Inner(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 0:
-                callback = OverloadingCallback(k=2, warmup_epochs=0)
+                callback = OverloadingCallback(k=2, warmup_epochs=0, embeddings="pass")
                 fit = self.model.fit(x, y, verbose=0, callbacks=[callback])
                 inner.append(fit.history["embedding_loss"])
 

@@ -91,6 +91,14 @@ def test_a_resumed_training_embeds_what_no_step_has_seen():
         np.testing.assert_allclose(searched, e, atol=1e-6)
 
 
+def test_the_second_epoch_does_not_keep_a_round_without_neighbors():
+    x, y = blobs((30, 20, 10))
+    spy = Spy()
+    history = fit(compiled(network()), x, y, spy, warmup_epochs=0, refresh_freq=9)
+    assert len(spy.seen) == 3  # Three classes, once.
+    assert (np.array(history.history["embedding_loss"]) > 0).tolist() == [0, 1, 1, 1]
+
+
 def test_a_training_of_that_one_round_warns():
     x, y = blobs()
     callback = OverloadingCallback(embeddings="training")

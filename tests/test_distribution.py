@@ -49,7 +49,7 @@ def train(strategy):
             batch_size=200,
             epochs=1,
             verbose=0,
-            callbacks=[OverloadingCallback(k=3, warmup_epochs=0)],
+            callbacks=[OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")],
         ).history
 
     if inside:

@@ -101,7 +101,12 @@ def test_fit_trains_with_the_weights_of_a_sampler():
     x = np.random.default_rng(0).normal(size=(12, 6)).astype("float32")
     model = compiled(identity_network(n=2), learning_rate=0.0)
     callback = OverloadingCallback(
-        k=2, r=1, warmup_epochs=0, loss_form="paper", weight_sampler=sampler
+        k=2,
+        r=1,
+        warmup_epochs=0,
+        embeddings="pass",
+        loss_form="paper",
+        weight_sampler=sampler,
     )
     history = model.fit(x, np.repeat([0, 1], 6), verbose=0, callbacks=[callback])
     assert asked == [((6, 2), np.random.Generator)] * 2
@@ -152,7 +157,7 @@ def test_a_sampler_may_use_its_array_again():
     for sampler in (draw_weights, own_buffer):
         model = compiled(identity_network(n=2), learning_rate=0.0)
         callback = OverloadingCallback(
-            k=2, r=1, warmup_epochs=0, weight_sampler=sampler
+            k=2, r=1, warmup_epochs=0, embeddings="pass", weight_sampler=sampler
         )
         history = model.fit(x, y, verbose=0, callbacks=[callback]).history
         losses.append(history["embedding_loss"])

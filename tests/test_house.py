@@ -22,6 +22,7 @@ ROOMS = (
     "callback",
     # The method.
     "rounds",
+    "embeddings",
     "collected",
     "settings",
     "overloading",

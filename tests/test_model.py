@@ -384,7 +384,7 @@ def test_metrics_validation_evaluate_and_predict_are_those_of_keras():
 def test_the_batch_size_of_the_validation_is_that_of_keras(sizes, expected):
     x, y = blobs()
     steps = {}
-    for callbacks in ([], [OverloadingCallback(k=3)]):
+    for callbacks in ([], [OverloadingCallback(k=3, embeddings="pass")]):
         seen = []
         counter = keras.callbacks.LambdaCallback()
         counter.on_test_batch_end = lambda batch, logs, seen=seen: seen.append(batch)
@@ -421,7 +421,10 @@ def test_train_metrics_are_those_of_the_live_embedding():
     x, y = blobs((20, 20, 20))
     model = compiled(network(), learning_rate=0.0)
     history = model.fit(
-        x, y, verbose=0, callbacks=[OverloadingCallback(warmup_epochs=0)]
+        x,
+        y,
+        verbose=0,
+        callbacks=[OverloadingCallback(warmup_epochs=0, embeddings="pass")],
     ).history
     p = model.predict(x, verbose=0)["probabilities"]
     accuracy = (p.argmax(1) == y).mean()
@@ -499,7 +502,11 @@ def test_trainings_follow_each_other():
         x,
         y,
         verbose=0,
-        callbacks=[OverloadingCallback(warmup_epochs=0, embedding_weight=0.2)],
+        callbacks=[
+            OverloadingCallback(
+                warmup_epochs=0, embeddings="pass", embedding_weight=0.2
+            )
+        ],
     ).history
     np.testing.assert_allclose(
         history["loss"],

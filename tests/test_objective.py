@@ -9,6 +9,7 @@ import tensorflow as tf
 from toy import blobs, compiled, identity_network
 
 from keras_dos import MicroClusterObjective, OverloadingCallback, losses
+from keras_dos.draws import draw_weights
 from keras_dos.objective import LOSS_FORMS
 
 
@@ -70,6 +71,19 @@ def test_the_gradient_through_the_shares(differentiate):
     assert moves == differentiate
 
 
+@pytest.mark.parametrize(
+    ("temperature", "share"), [(1, 0.19), (0.1, 0.37), (0.03, 0.64)]
+)
+def test_the_temperature_sets_the_share_of_the_live_embedding(temperature, share):
+    """On average over w, with five neighbors at the usual distance."""
+    w = draw_weights(np.ones((20_000, 5), bool), np.random.default_rng(0))
+    d2 = np.tile(np.float32([0, 1, 1, 1, 1, 1]), (len(w), 1))
+    h = np.zeros_like(w)
+    h[:, 0] = 1
+    _, class_loss = MicroClusterObjective(temperature=temperature)(d2, w, h)
+    assert np.mean(class_loss) == pytest.approx(share, abs=0.01)
+
+
 def test_a_unit_of_zero_means_no_distances():
     slots, _, _ = cluster()
     distances = MicroClusterObjective().distances(slots, 0.0)
@@ -105,7 +119,12 @@ def test_custom_shares_and_slots_are_used_by_fit():
         scale_free=False, temperature=1.0, cap=None, shares=shares, slots=slots
     )
     callback = OverloadingCallback(
-        k=2, r=1, warmup_epochs=0, loss_form=objective, logit_adjustment=0.0
+        k=2,
+        r=1,
+        warmup_epochs=0,
+        embeddings="pass",
+        loss_form=objective,
+        logit_adjustment=0.0,
     )
     history = model.fit(x, y, batch_size=39, verbose=0, callbacks=[callback]).history
     assert seen == ["slots", "shares"]
@@ -134,7 +153,7 @@ def test_custom_shares_and_slots_are_used_by_fit():
 def test_lambda_where_none_is_given(arguments, expected):
     x, y = blobs()
     model = compiled(identity_network(), learning_rate=0.0)
-    callback = OverloadingCallback(warmup_epochs=0, **arguments)
+    callback = OverloadingCallback(warmup_epochs=0, embeddings="pass", **arguments)
     history = model.fit(x, y, verbose=0, callbacks=[callback]).history
     pull = history["loss"][0] - history["classification_loss"][0]
     np.testing.assert_allclose(
@@ -195,7 +214,9 @@ def test_what_would_broadcast_is_refused(name, function, eager):
     x, y = blobs()
     model = compiled(identity_network(), run_eagerly=eager)
     objective = MicroClusterObjective(**{name: function})
-    callback = OverloadingCallback(k=2, warmup_epochs=0, loss_form=objective)
+    callback = OverloadingCallback(
+        k=2, warmup_epochs=0, embeddings="pass", loss_form=objective
+    )
     refusals = (ValueError, tf.errors.InvalidArgumentError)
     message = rf"`{name}` of a Micro.*Received: shape"
     in_the_step = "must have the same size and shape|Input to reshape"

@@ -50,6 +50,7 @@ def test_a_custom_loop_trains_as_fit_does():
                 loss = rounds.loss(labels, slots, logits, w)
             gradients = tape.gradient(loss, model.trainable_weights)
             optimizer.apply(gradients, model.trainable_weights)
+            rounds.record(quadruplets, embedding)
         logs = {**rounds.end_epoch(epoch), **rounds.loss.logs()}
         for name in ("embedding_loss", "classification_loss", "minority_variance"):
             np.testing.assert_allclose(logs[name], history[name][epoch], rtol=1e-4)
@@ -80,7 +81,9 @@ def test_each_pass_of_a_warm_up_has_an_order_of_its_own():
 def test_far_embeddings_are_told_by_their_own_epoch():
     """Epochs in which they were near do not water them down; 5 units are far."""
     x, y = blobs()
-    rounds = rounds_of(network(), InMemory(x, y), 3, k=3, warmup_epochs=0)
+    rounds = rounds_of(
+        network(), InMemory(x, y), 3, k=3, warmup_epochs=0, embeddings="pass"
+    )
     w = np.full((6, 4), 0.25, "float32")
 
     def end_epoch(epoch, units):

@@ -39,7 +39,7 @@ def test_warm_up_and_rounds(warmup, freq, epochs, expected):
     assert phases(schedule, epochs) == expected
     for epoch in planned(schedule, epochs):
         assert epoch.embedding_scale == 1
-        assert epoch.prior == (None if epoch.phase == "warmup" else "samples")
+        assert epoch.prior == (None if epoch.phase == "warmup" else "quadruplets")
 
 
 @pytest.mark.slow
@@ -65,7 +65,9 @@ def test_the_scale_multiplies_lambda():
         return Epoch("keep", embedding_scale=epoch / 2)
 
     model = compiled(identity_network(), learning_rate=0.0)
-    callback = OverloadingCallback(k=3, schedule=schedule, embedding_weight=0.4)
+    callback = OverloadingCallback(
+        k=3, schedule=schedule, embedding_weight=0.4, embeddings="pass"
+    )
     history = model.fit(x, y, epochs=4, verbose=0, callbacks=[callback]).history
     for epoch in range(4):
         parts = (history[n][epoch] for n in ("classification_loss", "embedding_loss"))
@@ -143,7 +145,9 @@ def test_the_prior_of_the_warm_up_adjusts_h():
 def test_a_training_that_begins_with_keep_overloads():
     x, y = blobs()
     model = compiled(network())
-    callback = OverloadingCallback(schedule=lambda epoch, epochs: Epoch("keep"))
+    callback = OverloadingCallback(
+        schedule=lambda epoch, epochs: Epoch("keep"), embeddings="pass"
+    )
     history = model.fit(x, y, epochs=3, verbose=0, callbacks=[callback]).history
     refreshed = np.array(history["refresh_time"]) > 0
     assert refreshed.tolist() == [True, False, False]
@@ -200,7 +204,9 @@ def test_an_adjustment_that_no_epoch_takes_is_refused():
         return Epoch("overload")
 
     for tau in (None, 0):
-        callback = OverloadingCallback(schedule=plain, logit_adjustment=tau)
+        callback = OverloadingCallback(
+            schedule=plain, logit_adjustment=tau, embeddings="pass"
+        )
         model.fit(x, y, verbose=0, callbacks=[callback])
     callback = OverloadingCallback(schedule=plain, logit_adjustment=0.5)
     with pytest.raises(ValueError, match=r"^`logit_adjustment` would have no effect"):

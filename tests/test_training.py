@@ -186,7 +186,11 @@ def test_the_loss_of_a_round_is_equations_8_to_10(recorded, form, weighting):
         class_weight=class_weight if weighting == "class_weight" else None,
         callbacks=[
             OverloadingCallback(
-                k=5, warmup_epochs=0, loss_form=form, embedding_weight=0.4
+                k=5,
+                warmup_epochs=0,
+                embeddings="pass",
+                loss_form=form,
+                embedding_weight=0.4,
             )
         ],
     ).history
@@ -198,9 +202,9 @@ def test_the_loss_of_a_round_is_equations_8_to_10(recorded, form, weighting):
         recorded,
         model.head.get_weights(),
         lambda row: y[lookup[tuple(row)]],
-        prior=np.array([20, 15, 4]) / 39,
+        prior=np.array([20, 20, 12]) / 52,  # r = 1, 4/3 and 3.
         unit=unit if form == "scale_free" else 1.0,
-        temperature=0.1 if form == "scale_free" else 1.0,
+        temperature=0.03 if form == "scale_free" else 1.0,
         sample_weight=None if weighting is None else lambda r: shares[lookup[tuple(r)]],
     )
     np.testing.assert_allclose(history["embedding_loss"], expected[0], rtol=1e-5)
@@ -233,6 +237,7 @@ def test_a_step_descends_the_gradient_of_the_micro_cluster_loss(recorded):
                 k=3,
                 r=1,
                 warmup_epochs=0,
+                embeddings="pass",
                 loss_form="paper",
                 embedding_weight=0.3,
                 logit_adjustment=0.0,
@@ -286,7 +291,7 @@ def test_every_sample_trains_with_its_own_nearest_neighbors(recorded, source, se
     lookup = {tuple(row): i for i, row in enumerate(x)}
     model = compiled(identity_network(), run_eagerly=True)
     callback = OverloadingCallback(
-        k=4, r="balance", warmup_epochs=0, neighbor_search=search
+        k=4, r="balance", warmup_epochs=0, embeddings="pass", neighbor_search=search
     )
     if source == "arrays":
         model.fit(x, y, batch_size=7, epochs=2, verbose=0, callbacks=[callback])
@@ -315,7 +320,7 @@ def test_two_rounds_draw_different_weights_on_the_simplex(recorded):
         epochs=2,
         shuffle=False,
         verbose=0,
-        callbacks=[OverloadingCallback(k=3, warmup_epochs=0)],
+        callbacks=[OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")],
     )
     first, second = (w for _, _, w in recorded)
     np.testing.assert_allclose(first.sum(1), 1, rtol=1e-6)
@@ -331,7 +336,9 @@ def test_a_round_of_several_epochs_keeps_its_quadruplets(recorded):
         batch_size=40,
         epochs=4,
         verbose=0,
-        callbacks=[OverloadingCallback(k=3, warmup_epochs=0, refresh_freq=2)],
+        callbacks=[
+            OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass", refresh_freq=2)
+        ],
     )
     rounds = [np.sort(w[:, 0]) for _, _, w in recorded]
     orders = [f[:, 0] for f, _, _ in recorded]
@@ -349,7 +356,9 @@ def test_paper_setting_overloads_the_minority_only(recorded):
         x,
         y,
         verbose=0,
-        callbacks=[OverloadingCallback(k=3, k_majority=0, warmup_epochs=0)],
+        callbacks=[
+            OverloadingCallback(k=3, k_majority=0, warmup_epochs=0, embeddings="pass")
+        ],
     )
     for f, _, w in recorded:
         for row, weights in zip(f, w, strict=True):
@@ -365,7 +374,9 @@ def test_the_prior_adjusts_h_where_neighbors_are_used(k, tau, expected_tau):
     rows, labels = blobs((3, 1))
     x, y = np.repeat(rows, 8, axis=0), np.repeat(labels, 8)
     model = compiled(identity_network(n=2), learning_rate=0.0)
-    callback = OverloadingCallback(k=k, r=1, warmup_epochs=0, logit_adjustment=tau)
+    callback = OverloadingCallback(
+        k=k, r=1, warmup_epochs=0, embeddings="pass", logit_adjustment=tau
+    )
     history = model.fit(x, y, verbose=0, callbacks=[callback]).history
     kernel, bias = (w.astype("float64") for w in model.head.get_weights())
     z = x.astype("float64") @ kernel + bias
@@ -465,7 +476,7 @@ def test_rounds_without_warm_up_do_not_end_in_one_point():
             batch_size=40,
             epochs=12,
             verbose=0,
-            callbacks=[OverloadingCallback(warmup_epochs=0)],
+            callbacks=[OverloadingCallback(warmup_epochs=0, embeddings="pass")],
         ).history
     assert history["accuracy"][-1] > 0.3  # Chance, and a collapsed network, is .1.
     assert history["majority_variance"][-1] > 1e-2

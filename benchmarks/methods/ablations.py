@@ -88,18 +88,15 @@ def _adjusted_rounds(schedule: Schedule, prior: Prior) -> Schedule:
     return rounds
 
 
-_ARGUMENTS: dict[str, Settings] = {
-    "equal_w": {"weight_sampler": equal_weights},
-    "no_shares": {"loss_form": MicroClusterObjective(shares=no_shares)},
-    "live_alone": {"loss_form": MicroClusterObjective(shares=live_alone)},
-    "soft_shares": {"loss_form": MicroClusterObjective(temperature=1.0)},
-    "shares_at_.1": {"loss_form": MicroClusterObjective(temperature=0.1)},
-    "shares_at_.05": {"loss_form": MicroClusterObjective(temperature=0.05)},
-    "sharp_shares": {"loss_form": MicroClusterObjective(temperature=0.03)},
-    "differentiated_shares": {
-        "loss_form": MicroClusterObjective(differentiate_shares=True)
-    },
-    "mixed": {"loss_form": MicroClusterObjective(slots=mixed_slots)},
+_OBJECTIVES: dict[str, Settings] = {
+    "no_shares": {"shares": no_shares},
+    "live_alone": {"shares": live_alone},
+    "soft_shares": {"temperature": 1.0},
+    "shares_at_.1": {"temperature": 0.1},
+    "shares_at_.05": {"temperature": 0.05},
+    "sharp_shares": {"temperature": 0.03},
+    "differentiated_shares": {"differentiate_shares": True},
+    "mixed": {"slots": mixed_slots},
 }
 _SCHEDULES: dict[str, Callable[[Schedule], Schedule]] = {
     "ramp": ramp,
@@ -113,19 +110,30 @@ def changed(changes: str, settings: Settings) -> Settings:
     """Return arguments of `OverloadingCallback` with the named changes.
 
     Args:
-        changes: Names joined by "+"; empty for none.
+        changes: Names joined by "+"; empty for none. "former_defaults" stands for the
+            defaults until embeddings came from training, H was adjusted by the prior of
+            Z' and T was .03.
         settings: Other arguments.
 
     Raises:
         KeyError: If there is no such change.
     """
     settings = dict(settings)
-    for change in filter(None, changes.split("+")):
-        if change in _ARGUMENTS:
-            settings |= _ARGUMENTS[change]
-            continue
-        usual = settings.get("schedule") or WarmupSchedule(
-            settings.pop("warmup_epochs", None), settings.pop("refresh_freq", 1)
-        )
-        settings["schedule"] = _SCHEDULES[change](usual)
+    names = [name for name in changes.split("+") if name]
+    if "former_defaults" in names:
+        names.remove("former_defaults")
+        settings.setdefault("embeddings", "pass")
+        of_the_form = [] if "loss_form" in settings else ["shares_at_.1"]
+        names = [*of_the_form, "prior_of_samples", *names]
+    for name in names:
+        if name == "equal_w":
+            settings["weight_sampler"] = equal_weights
+        elif name in _OBJECTIVES:
+            objective = settings.get("loss_form", MicroClusterObjective())
+            settings["loss_form"] = dataclasses.replace(objective, **_OBJECTIVES[name])
+        else:
+            usual = settings.get("schedule") or WarmupSchedule(
+                settings.pop("warmup_epochs", None), settings.pop("refresh_freq", 1)
+            )
+            settings["schedule"] = _SCHEDULES[name](usual)
     return settings

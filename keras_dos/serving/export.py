@@ -66,11 +66,10 @@ def export_servable(
             Defaults to None: not known.
         training_prior: Class frequencies that the model's probabilities have, or
             counts in that proportion, shape `(n,)`, all positive. After training with
-            the defaults of `OverloadingCallback` that is r_j of each class,
-            `p.sizes / p.counts` of `keras_dos.parameters.resolve_class_parameters`;
-            after training with `logit_adjustment=0`, with `k=0`, or without the
-            callback the counts of the samples trained on, copies included. Defaults to
-            None: not known.
+            the defaults of `OverloadingCallback` they are equal, `np.ones(n)`; after
+            training with `logit_adjustment=0`, with `k=0`, or without the callback,
+            the counts of the samples trained on, copies included. Defaults to None:
+            not known.
         deployment_prior: Class frequencies where the model is used, like
             `training_prior`, which it needs. The probabilities are then multiplied by
             the ratio of the two priors and sum to one again. Defaults to None: they

@@ -34,9 +34,9 @@ def read_priors(
     deployment = read_prior("deployment_prior", deployment, n_classes)
     if training is None:
         raise ValueError(
-            "`training_prior` must be given with `deployment_prior`: r of each class "
-            "if OverloadingCallback trained the model with its defaults, else the "
-            "class counts of the samples that it was trained on. "
+            "`training_prior` must be given with `deployment_prior`: np.ones(n) if "
+            "OverloadingCallback trained the model with its defaults, else the class "
+            "counts of the samples that it was trained on. "
             "Received: training_prior=None."
         )
     return deployment, log_ratios(training, deployment)

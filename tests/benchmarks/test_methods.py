@@ -257,8 +257,8 @@ def unchanged(task):
         "mixed",
         "ramp",
         "adjusted_warmup",
-        "prior_of_quadruplets",
-        "sharp_shares",
+        "prior_of_samples",
+        "shares_at_.1",
         "shares_at_.05",
     ],
 )
@@ -275,8 +275,8 @@ def test_changes_add_up(task, unchanged):
         model = METHODS["dos"](task, change=change, warmup_epochs=1, k=3)
         return model.readouts["softmax"]
 
-    same = trained("prior_of_samples+shares_at_.1")
+    same = trained("prior_of_quadruplets+sharp_shares")
     np.testing.assert_array_equal(same, unchanged)
-    both = trained("prior_of_quadruplets+sharp_shares")
-    for change in ("prior_of_quadruplets", "sharp_shares"):
-        assert np.abs(both - trained(change)).max() > 1e-6
+    former = trained("former_defaults")
+    for change in ("prior_of_samples", "shares_at_.1", "prior_of_samples+shares_at_.1"):
+        assert np.abs(former - trained(change)).max() > 1e-6

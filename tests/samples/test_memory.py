@@ -25,7 +25,7 @@ def slices(*parts):
 def trained(*args, model=None, **kwargs):
     """The weights after a round on the data."""
     model = compiled(model or network(), loss="crossentropy", run_eagerly=True)
-    callback = OverloadingCallback(k=3, r=1, warmup_epochs=0)
+    callback = OverloadingCallback(k=3, r=1, warmup_epochs=0, embeddings="pass")
     model.fit(*args, verbose=0, callbacks=[callback], **kwargs)
     return model.get_weights()
 
@@ -679,7 +679,7 @@ def untrained():
 
 
 def assert_refused(model, arguments, error, message):
-    callback = OverloadingCallback(k=3, warmup_epochs=0)
+    callback = OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")
     with pytest.raises(error, match=f"(?s){message}") as caught:
         model.fit(verbose=0, callbacks=[callback], **arguments)
     assert "Received: " in str(caught.value)

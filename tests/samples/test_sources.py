@@ -63,7 +63,7 @@ def test_a_source_trains_as_arrays_do():
 def test_ids_to_embed_ascend(k_majority):
     """So that a source that streams can serve them in one pass."""
     source = ById()
-    trained(source, k_majority=k_majority)
+    trained(source, k_majority=k_majority, embeddings="pass")
     asked = source.asked[-1]
     assert (np.diff(asked) > 0).all()
     assert len(asked) == len(Y)
@@ -113,7 +113,7 @@ def test_a_source_that_returns_too_few_rows_raises():
             return super().inputs(ids[:-1], batch_size)
 
     with pytest.raises(ValueError, match=r"one row for each id.*77 rows for 78 ids"):
-        trained(Short(), warmup_epochs=0)
+        trained(Short(), warmup_epochs=0, embeddings="pass")
 
 
 def test_what_is_a_source():
@@ -208,7 +208,7 @@ def test_a_source_may_have_labels_of_any_form(labels):
             return super().batches(ids).map(formed)
 
     model = compiled(network(), loss="crossentropy")
-    callback = OverloadingCallback(k=3, warmup_epochs=0)
+    callback = OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")
     history = model.fit(Formed(), epochs=2, verbose=0, callbacks=[callback]).history
     assert history["embedding_loss"][-1] > 0
 

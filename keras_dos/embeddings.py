@@ -1,0 +1,106 @@
+"""The embeddings v_i = f(x_i) that neighbors are searched among (lines 7-9)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dos.collected import CollectedEmbeddings
+from keras_dos.samples import SampleSource
+
+
+class Embeddings:
+    """f(x) of the samples: from the training steps where they recorded it, or a pass.
+
+    Args:
+        source: The samples.
+        embedder: f, a model from inputs to embeddings of shape (b, d).
+        from_training: Whether training steps record what they compute. Defaults to
+            True; otherwise every `read` takes a pass.
+
+    Example:
+        >>> from keras_dos.samples import InMemory
+        >>> embedder = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+        >>> source = InMemory(np.array([[5.0], [6.0]]), np.array([0, 0]))
+        >>> embeddings = Embeddings(source, embedder)
+        >>> embeddings.begin_epoch(0)
+        >>> embeddings.record([1], [[7.0]])
+        >>> embeddings.read(np.array([0, 1]), epoch=1).tolist()
+        [[5.0], [7.0]]
+    """
+
+    def __init__(
+        self, source: SampleSource, embedder: keras.Model, from_training: bool = True
+    ) -> None:
+        self._source = source
+        self._embedder = embedder
+        self._d = embedder.output_shape[-1]
+        self._collected: CollectedEmbeddings | None = None
+        if from_training:
+            self._collected = CollectedEmbeddings(len(source.classes), self._d)
+
+    def available(self, epoch: int) -> bool:
+        """Return whether there are embeddings to search at the start of an epoch.
+
+        Before the first training step there are none to record, and those of an
+        untrained network, which lie close together, would pull so hard that training
+        collapses. Only a pass is told to give them.
+        """
+        return epoch > 0 or self._collected is None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Mark what is recorded from now on as that of an epoch, from 0."""
+        if self._collected is not None:
+            self._collected.begin_epoch(epoch)
+
+    def record(self, rows: Any, embedding: Any) -> None:
+        """Record f(x) of a batch; see `CollectedEmbeddings.record`."""
+        if self._collected is not None:
+            self._collected.record(rows, embedding)
+
+    def read(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """Return f(x) of some samples.
+
+        Args:
+            ids: Ascending sample ids, shape (z,).
+            epoch: The epoch that begins, for errors.
+
+        Returns:
+            Shape (z, d), float32.
+
+        Raises:
+            ValueError: If an embedding is not finite, or the source breaks its
+                contract.
+        """
+        if self._collected is None:
+            embeddings = self._passed(ids)
+        else:
+            embeddings, recorded = self._collected.read(ids)
+            embeddings[~recorded] = self._passed(ids[~recorded])
+        finite = np.isfinite(embeddings).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                "Embeddings are not finite, so no neighbors can be found: the training "
+                "has diverged, or inputs contain NaN. Lower the learning rate, clip "
+                "gradients (clipnorm in the optimizer), or clean the inputs. "
+                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
+                f"the start of epoch {epoch + 1}."
+            )
+        return embeddings
+
+    def _passed(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return f(x) of some samples from a pass in inference mode."""
+        if not len(ids):
+            return np.zeros((0, self._d), np.float32)
+        # No gradients are kept, so a larger batch fits where a training batch does.
+        inputs = self._source.inputs(ids, 4 * self._source.batch_size)
+        embeddings: NDArray[np.float32] = self._embedder.predict(
+            inputs, verbose=0
+        ).astype(np.float32)
+        if len(embeddings) != len(ids):
+            raise ValueError(
+                "`inputs` of the source must return one row for each id. "
+                f"Received: {len(embeddings)} rows for {len(ids)} ids."
+            )
+        return embeddings
