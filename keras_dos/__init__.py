@@ -23,6 +23,11 @@ from keras_dos.evaluation import (  # noqa: E402
     comparison_table,
 )
 from keras_dos.labels import class_counts, minority_classes  # noqa: E402
+from keras_dos.logit_shift import (  # noqa: E402
+    choose_logit_shift,
+    shift_probabilities,
+    with_logit_shift,
+)
 from keras_dos.model import DOSModel  # noqa: E402
 from keras_dos.objective import MicroClusterObjective  # noqa: E402
 from keras_dos.serving import export_servable  # noqa: E402
@@ -34,6 +39,7 @@ __all__ = [
     "DOSModel",
     "MicroClusterObjective",
     "OverloadingCallback",
+    "choose_logit_shift",
     "class_counts",
     "classwise_report",
     "comparison_table",
@@ -47,4 +53,6 @@ __all__ = [
     "schedule",
     "search",
     "select",
+    "shift_probabilities",
+    "with_logit_shift",
 ]

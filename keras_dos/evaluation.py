@@ -170,14 +170,8 @@ def classwise_report(
         >>> report.recall
         array([1., 0.])
     """
-    scores = _checks.probabilities("probabilities", probabilities)
-    m, n = scores.shape
-    truth = sparse_labels(y_true, n)
-    if truth.size != m:
-        raise ValueError(
-            "`y_true` and `probabilities` must have the same number of samples. "
-            f"Received: {truth.size} labels, {m} rows of probabilities."
-        )
+    truth, scores = read_predictions(y_true, probabilities)
+    n = scores.shape[1]
     # A minority class may have no test samples, so each class counts as one that has.
     named = () if minority is None else minority
     minority = _checks.class_ids("minority", named, np.ones(n, np.int64))
@@ -197,6 +191,38 @@ def classwise_report(
         support=support.astype(np.int64),
         minority=minority,
     )
+
+
+def read_predictions(
+    y_true: ArrayLike, probabilities: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels and class probabilities of the same samples.
+
+    Args:
+        y_true: Class indices, shape `(m,)` or `(m, 1)`, or one-hot rows, `(m, n)`.
+        probabilities: Class probabilities, shape `(m, n)`, any real dtype.
+
+    Returns:
+        Class indices, shape `(m,)`, and class probabilities, shape `(m, n)`.
+
+    Raises:
+        TypeError: If they are not numbers.
+        ValueError: If the shapes do not match, if a row does not hold probabilities, or
+            if `sparse_labels` rejects `y_true`.
+
+    Example:
+        >>> read_predictions([[0, 1]], [[0.25, 0.75]])
+        (array([1]), array([[0.25, 0.75]]))
+    """
+    scores = _checks.probabilities("probabilities", probabilities)
+    m, n = scores.shape
+    truth = sparse_labels(y_true, n)
+    if truth.size != m:
+        raise ValueError(
+            "`y_true` and `probabilities` must have the same number of samples. "
+            f"Received: {truth.size} labels, {m} rows of probabilities."
+        )
+    return truth, scores
 
 
 def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:

@@ -33,13 +33,7 @@ def check_outputs(model: keras.Model) -> None:
             'Dense(2, activation="softmax") for two classes. '
             f"Received: shape {outputs['probabilities'].shape}."
         )
-    layer = _keras.operation_of(outputs["probabilities"])
-    if getattr(layer, "activation", None) is keras.activations.linear:
-        raise ValueError(
-            'The output "probabilities" looks like logits. Give the last layer '
-            f'activation="softmax", or add keras.layers.Softmax() after it. '
-            f"Received: layer {layer.name!r} with a linear activation."
-        )
+    check_not_logits(outputs["probabilities"])
     try:
         model.head  # noqa: B018
     except ValueError as error:
@@ -48,6 +42,27 @@ def check_outputs(model: keras.Model) -> None:
             "and from nothing else, because the head is also applied to stored "
             f"embeddings. Received: {error}"
         ) from error
+
+
+def check_not_logits(probabilities: Any) -> None:
+    """Raise if the layer that computed class probabilities ends in no activation.
+
+    Args:
+        probabilities: A symbolic tensor, shape (b, n).
+
+    Raises:
+        ValueError: If its layer has a linear activation.
+
+    Example:
+        >>> check_not_logits(keras.layers.Softmax()(keras.Input((3,))))
+    """
+    layer = _keras.operation_of(probabilities)
+    if getattr(layer, "activation", None) is keras.activations.linear:
+        raise ValueError(
+            'The output "probabilities" looks like logits. Give the last layer '
+            'activation="softmax", or add keras.layers.Softmax() after it. '
+            f"Received: layer {layer.name!r} with a linear activation."
+        )
 
 
 def output_of_layer(classifier: keras.Model, name: Any) -> Any:
