@@ -14,7 +14,6 @@ from benchmarks import choice, cost, figures, tables
 from benchmarks.cells import Store
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.runner import run_missing
-from benchmarks.suites import TUNED_ON
 
 RESULTS = Path(__file__).parent / "results"
 COST = "cost"
@@ -33,9 +32,10 @@ def main() -> None:
             _write(results / "cost.md", cost.document(measured))
             continue
         experiment = EXPERIMENTS[name]
-        if experiment.needs_choice:
+        if experiment.tuned_on:
             print("Choice of settings, on validation data", flush=True)
-            run_missing(choice.cells(TUNED_ON), store, arguments.jobs)
+            candidates = choice.cells(experiment.tuned_on, experiment.labels)
+            run_missing(candidates, store, arguments.jobs)
         print(f"{name}: {experiment.title}", flush=True)
         run_missing(experiment.cells(store), store, arguments.jobs)
         reader = tables.Reader(experiment, store)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.cells import Cell, Store
-from benchmarks.entries import ALL, Entry
+from benchmarks.entries import ALL, MORE, Entry
 from benchmarks.measures import by_seed
 from benchmarks.problems import Problem
 
@@ -13,10 +13,19 @@ SEEDS = range(100, 102)
 """Separate draws: those of the tests have other minority classes and weights."""
 
 
-def cells(problems: tuple[Problem, ...]) -> Iterator[Cell]:
+def groups(labels: tuple[str, ...]) -> tuple[tuple[Entry, ...], ...]:
+    """Return the candidates of the rows with these labels; without labels, of `ALL`."""
+    if not labels:
+        return ALL
+    return tuple(group for group in (*ALL, *MORE) if group[0].label in labels)
+
+
+def cells(
+    problems: tuple[Problem, ...], labels: tuple[str, ...] = ()
+) -> Iterator[Cell]:
     """Yield the trainings that the choice needs."""
     for seed in SEEDS:
-        for group in ALL:
+        for group in groups(labels):
             for entry in group if len(group) > 1 else ():
                 for problem in problems:
                     yield from entry.cells(problem, range(seed, seed + 1), "validation")

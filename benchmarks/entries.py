@@ -101,6 +101,12 @@ OURS: tuple[tuple[Entry, ...], ...] = (
 ALL = BASELINES + OURS
 
 
+MORE: tuple[tuple[Entry, ...], ...] = (
+    _each("mixup + logit adjustment", "mixup", alpha=(0.2,), tau=(1.0, 1.5)),
+)
+"""Methods that only the comparison on networks of today has."""
+
+
 def is_baseline(entry: Entry) -> bool:
     """Return whether an entry is a method of the field, not a form of DOS."""
     return "DOS" not in entry.label

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
-from benchmarks.entries import ALL, DOS, PAPER_SETTING, Entry
+from benchmarks.entries import DOS, PAPER_SETTING, Entry
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
     BARS,
@@ -18,6 +18,7 @@ from benchmarks.suites import (
     TABLE_7,
     TABLE_8,
     TENFOLD,
+    TODAY,
     TUNED_ON,
     back_rotation,
 )
@@ -36,6 +37,20 @@ LONG_TAIL_ROWS = (
     "deferred re-weighting",
     "LDAM-DRW",
     "input mixup",
+    "head retraining (cRT)",
+    "DOS without neighbors (k = 0)",
+    "DOS",
+)
+TODAY_ROWS = (
+    "plain CNN",
+    "random over-sampling",
+    "balanced softmax",
+    "logit adjustment, loss",
+    "logit adjustment, post-hoc",
+    "logit adjustment, deferred",
+    "LDAM-DRW",
+    "input mixup",
+    "mixup + logit adjustment",
     "head retraining (cRT)",
     "DOS without neighbors (k = 0)",
     "DOS",
@@ -192,7 +207,8 @@ class Experiment:
         title: The heading of what it writes.
         problems: The problems of its cells.
         entries: Its rows, once the choices are made.
-        needs_choice: Whether settings are chosen on validation data first.
+        tuned_on: The problems whose validation parts choose settings first, if any.
+        labels: The rows that have settings to choose; without labels, those of all.
         seeds: Draws.
         part: The part that the cells are evaluated on.
     """
@@ -200,7 +216,8 @@ class Experiment:
     title: str
     problems: tuple[Problem, ...]
     entries: Callable[[Store], tuple[Entry, ...]]
-    needs_choice: bool = False
+    tuned_on: tuple[Problem, ...] = ()
+    labels: tuple[str, ...] = ()
     seeds: range = SEEDS
     part: Part = "test"
 
@@ -212,19 +229,21 @@ class Experiment:
                     yield from entry.cells(problem, range(seed, seed + 1), self.part)
 
 
-def chosen_entries(
+def _comparison(
+    title: str,
+    problems: tuple[Problem, ...],
     labels: tuple[str, ...] = (),
-) -> Callable[[Store], tuple[Entry, ...]]:
-    """Return a function that returns the chosen rows of these labels, or of all."""
+    tuned_on: tuple[Problem, ...] = TUNED_ON,
+    **more: Any,
+) -> Experiment:
+    """Return an experiment whose rows have settings that validation chose."""
 
     def entries(store: Store) -> tuple[Entry, ...]:
         return tuple(
-            choice.chosen(store, group, TUNED_ON)
-            for group in ALL
-            if not labels or group[0].label in labels
+            choice.chosen(store, group, tuned_on) for group in choice.groups(labels)
         )
 
-    return entries
+    return Experiment(title, problems, entries, tuned_on, labels, **more)
 
 
 def _fixed(*entries: Entry) -> Callable[[Store], tuple[Entry, ...]]:
@@ -255,26 +274,24 @@ EXPERIMENTS: dict[str, Experiment] = {
         seeds=range(100, 103),
         part="validation",
     ),
-    "bars": Experiment(
-        "DOS beside the field", BARS, chosen_entries(), needs_choice=True
+    "bars": _comparison("DOS beside the field", BARS),
+    "cifar10_lt": _comparison(
+        "CIFAR-10-LT, on which no choice was made", LONG_TAIL, LONG_TAIL_ROWS
     ),
-    "cifar10_lt": Experiment(
-        "CIFAR-10-LT, on which no choice was made",
-        LONG_TAIL,
-        chosen_entries(LONG_TAIL_ROWS),
-        needs_choice=True,
+    "resnet": _comparison(
+        "DOS beside the field on a residual network",
+        TODAY,
+        TODAY_ROWS,
+        tuned_on=TODAY[:1],
+        seeds=range(3),
     ),
-    "table6": Experiment(
+    "table6": _comparison(
         "Table 6: the paper's comparison over reduction rates",
         TABLE_6,
-        chosen_entries(("plain CNN", "CNN-CL", "DOS, the paper's", "DOS")),
-        needs_choice=True,
+        ("plain CNN", "CNN-CL", "DOS, the paper's", "DOS"),
     ),
-    "reduction": Experiment(
-        "Balanced accuracy over reduction rates, all methods, SVHN subset",
-        SVHN_RATES,
-        chosen_entries(),
-        needs_choice=True,
+    "reduction": _comparison(
+        "Balanced accuracy over reduction rates, all methods, SVHN subset", SVHN_RATES
     ),
     "tables1to3": Experiment(
         "Tables 1-3: what imbalance does to a CNN and to its embedding",
@@ -300,11 +317,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         seeds=range(100, 102),
         part="validation",
     ),
-    "table5": Experiment(
+    "table5": _comparison(
         "Table 5: mean recall over overall reduction rates",
         TENFOLD,
-        chosen_entries(("TL-RS-CSL", "LMLE", "DOS", "DOS-LR", "DOS-kNN", "plain CNN")),
-        needs_choice=True,
+        ("TL-RS-CSL", "LMLE", "DOS", "DOS-LR", "DOS-kNN", "plain CNN"),
         seeds=range(3),
     ),
 }

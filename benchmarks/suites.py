@@ -172,3 +172,11 @@ MANY = (
     ),
     cosine(svhn(0.9), "resnet8_svhn_subset_p90", 18, "ResNet-8, no flips"),
 )
+
+
+# The comparison on networks of today; settings are chosen on the first alone.
+TODAY = (
+    cosine(cifar10_lt(100), "resnet8_cifar10_lt_100", 9, "ResNet-8"),
+    cosine(cifar10_lt(10), "resnet8_cifar10_lt_10", 5, "ResNet-8"),
+    cosine(svhn(0.9), "resnet8_svhn_subset_p90", 18, "ResNet-8, no flips"),
+)

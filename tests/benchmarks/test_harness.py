@@ -329,6 +329,27 @@ def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
     assert "on all problems: DOS, steady." in text
 
 
+def test_networks_of_today_are_judged_by_many_medium_and_few(tmp_path):
+    rows = (Entry("plain CNN", "plain"), DOS)
+    experiment = Experiment("Today", (PROBLEM,), lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    for entry, gain in zip(rows, (0.0, 0.1), strict=True):
+        for cell in entry.cells(PROBLEM, range(2), "test"):
+            made = record(0.5)
+            made["counts"] = [9, 1, 8, 2, 7, 3, 6, 4, 5, 5]
+            recalls = [0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.5, 0.5, 0.5, 0.5]
+            values = made["measures"]["softmax"]
+            values["recall"] = [recall + gain for recall in recalls]
+            values["negative_log_likelihood"] = 1.25
+            values["calibration_error"] = 0.03
+            store.add(cell, made)
+    text = tables.document("resnet", tables.Reader(experiment, store))
+    plain = next(row for row in text.splitlines() if row.startswith("| *plain CNN*"))
+    groups = "90.0 ± 0.0 | 50.0 ± 0.0 | 10.0 ± 0.0"
+    assert f"| 50.0 ± 0.0 | {groups} | 50.0 ± 0.0 | 1.25 ± .00 | .03 ± .00 |" in plain
+    assert "| +10.0 [+10.0, +10.0] |" in plain
+
+
 def test_half_images_are_means_of_four_pixels(monkeypatch):
     x = np.arange(2 * 4 * 4).reshape(2, 4, 4, 1).astype(np.uint8)
     y = np.arange(2)
