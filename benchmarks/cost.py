@@ -13,8 +13,8 @@ import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -59,6 +59,7 @@ class Workload:
         n: Classes.
         shape: Of a sample.
         batch_size: Samples per step.
+        embeddings: Where the stored embeddings come from.
     """
 
     network: str
@@ -68,6 +69,7 @@ class Workload:
     n: int = 10
     shape: tuple[int, ...] = (512,)
     batch_size: int = 64
+    embeddings: Literal["training", "pass"] = "training"
 
     def model(self) -> DOSModel:
         """Return the compiled network."""
@@ -93,13 +95,14 @@ MAIN = (
     Workload("ResNet-8", 3_000, shape=(32, 32, 3)),
     Workload(HEAD, 20_000),
 )
+PASS = tuple(replace(workload, embeddings="pass") for workload in MAIN)
 GROWTH = {
     "m": tuple(Workload(HEAD, m) for m in (5_000, 10_000, 20_000, 40_000)),
     "k": tuple(Workload(HEAD, 10_000, k=k) for k in (1, 3, 5, 10)),
     "d": tuple(Workload(HEAD, 10_000, d=d) for d in (32, 128, 512)),
     "n": tuple(Workload(HEAD, 10_000, n=n) for n in (2, 10, 100)),
 }
-WORKLOADS = tuple(dict.fromkeys(itertools.chain(MAIN, *GROWTH.values())))
+WORKLOADS = tuple(dict.fromkeys(itertools.chain(MAIN, PASS, *GROWTH.values())))
 """All of them once: the groups of GROWTH share one."""
 
 
@@ -152,7 +155,8 @@ def measure(workload: Workload) -> Record:
     callback = OverloadingCallback(
         k=workload.k,
         r=1,
-        schedule=lambda epoch, epochs: Epoch(PHASES[epoch], prior="samples"),
+        schedule=planned,
+        embeddings=workload.embeddings,
         neighbor_search=search,
         weight_sampler=sampler,
     )
@@ -178,11 +182,19 @@ def measure(workload: Workload) -> Record:
     }
 
 
+def planned(epoch: int, epochs: int) -> Epoch:
+    """Return what each epoch of a measurement is; a warm-up as that of the defaults."""
+    phase = PHASES[epoch]
+    return Epoch(phase, prior=None if phase == "warmup" else "quadruplets")
+
+
 def peak_memory(workload: Workload, callbacks: bool) -> float:
     """Return the peak resident memory of a process that trains, in MiB."""
     x, y = workload.samples()
     model = workload.model()
-    overloading = OverloadingCallback(k=workload.k, r=1, warmup_epochs=1)
+    overloading = OverloadingCallback(
+        k=workload.k, r=1, warmup_epochs=1, embeddings=workload.embeddings
+    )
     model.fit(
         x,
         y,
@@ -199,7 +211,7 @@ def records() -> list[Record]:
     measured = []
     for workload in tqdm(WORKLOADS, unit="workload"):
         record = asdict(workload) | _in_a_process(measure, workload)
-        if workload in MAIN:
+        if workload in (*MAIN, *PASS):
             plain, dos = (
                 _in_a_process(peak_memory, workload, callbacks)
                 for callbacks in (False, True)
@@ -233,10 +245,11 @@ def csv_text(measured: list[Record]) -> str:
 def document(measured: list[Record]) -> str:
     """Return the tables in Markdown."""
     of = {_key(record): record for record in measured}
-    main = [of[_key(asdict(workload))] for workload in MAIN]
+    main = [of[_key(asdict(workload))] for workload in (*MAIN, *PASS)]
     rows = [
         [
             f"{r['network']}, {r['m']:,} samples, batches of {r['batch_size']}",
+            r["embeddings"],
             f"{r['plain epoch, s']:.2f}",
             *(f"{r[f'{name}, CPU']:.2f}" for name in ("warm-up", "step", "round")),
             f"{r['round, wall']:.2f}",
@@ -249,7 +262,8 @@ def document(measured: list[Record]) -> str:
         for r in main
     ]
     header = [
-        *("network", "plain epoch, CPU s", "warm-up", "step", "round", "round, wall"),
+        *("network", "embeddings", "plain epoch, CPU s"),
+        *("warm-up", "step", "round", "round, wall"),
         *("training", "refresh", "of it search", "plain peak, MiB", "peak"),
     ]
     parts = [
@@ -257,8 +271,9 @@ def document(measured: list[Record]) -> str:
         f"{(__doc__ or '').partition('.')[2].strip()} Columns without a unit are "
         "ratios to plain `fit`, of CPU time where nothing else is said: an epoch of "
         "the warm-up, one on the quadruplets of the last round (steps alone), one with "
-        "a refresh, and a training with the default warm-up. The refresh (embedding, "
-        "search, drawing) is in percent of a plain epoch. k = 5.",
+        "a refresh, and a training with the default warm-up. The refresh (search and "
+        'drawing, with `embeddings="pass"` also the pass) is in percent of a plain '
+        "epoch. k = 5.",
         markdown(header, rows),
         f"How it grows: {HEAD}, 10,000 samples of 10 classes, k = 5, d = 128, but for "
         "one of them.",

@@ -37,6 +37,7 @@ def test_phases_are_measured_once_traced():
         Workload("C6-C16-F400-F120", 200, shape=(28, 28, 1)),
         Workload("ResNet-8", 100, shape=(16, 16, 3)),
         Workload(cost.HEAD, 500, k=3, d=16, n=4, shape=(8,)),
+        Workload(cost.HEAD, 500, k=3, d=16, n=4, shape=(8,), embeddings="pass"),
     ],
 )
 def test_a_workload_is_measured(workload):
@@ -58,7 +59,9 @@ def test_the_documents_have_a_row_for_each_workload():
     ]
     text = cost.document(measured)
     for workload in MAIN:
-        assert f"| {workload.network}, {workload.m:,} samples" in text
+        row = f"| {workload.network}, {workload.m:,} samples, batches of "
+        for embeddings in ("training", "pass"):
+            assert f"{row}{workload.batch_size} | {embeddings} | " in text
     for name, group in GROWTH.items():
         values = " | ".join(f"{getattr(w, name):,}" for w in group)
         assert f"| {name} | {values} |" in text
