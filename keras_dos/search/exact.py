@@ -115,3 +115,34 @@ def rescored(
     order = np.lexsort((candidates, squared))[:, :k]
     ids = np.take_along_axis(candidates, order, axis=1).astype(np.int64)
     return ids, np.take_along_axis(squared, order, axis=1)
+
+
+def rescored_or_exact(
+    points: NDArray[np.float64],
+    candidates: NDArray[np.integer[Any]],
+    short: NDArray[np.bool_],
+    k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rescore the candidates of all rows; search those that are short of them in full.
+
+    Args:
+        points: Float64 array of shape `(m, d)`, from `centered`.
+        candidates: Integer array of shape `(m, c)`, row ids of `points`; those of
+            rows that are short are not read.
+        short: Boolean array of shape `(m,)`, the rows with too few candidates.
+        k: Number of neighbors to keep.
+
+    Returns:
+        Ids and squared distances, each of shape `(m, min(k, m))`.
+    """
+    ids = np.empty((len(points), min(k, len(points))), dtype=np.int64)
+    distances = np.empty(ids.shape, dtype=np.float32)
+    exact = ExactSearch()
+    found = np.flatnonzero(~short)
+    for start in range(0, len(found), exact.block_size):
+        rows = found[start : start + exact.block_size]
+        ids[rows], distances[rows] = rescored(points, rows, candidates[rows], k)
+    if short.any():
+        rows = np.flatnonzero(short)
+        ids[rows], distances[rows] = exact.search_rows(points, rows, k)
+    return ids, distances
