@@ -61,9 +61,9 @@ class OverloadingCallback(keras.callbacks.Callback):
         schedule: Replaces the two above: a function of (epoch, epochs) that returns a
             `keras_dos.schedule.Epoch`, which also says whether H is adjusted. Defaults
             to None.
-        neighbor_search: "auto" (ScaNN if it can be imported, otherwise exact), "scann",
-            "exact", or an object with `search(vectors, k)`; see `keras_dos.search`.
-            Defaults to "auto".
+        neighbor_search: "auto" (ScaNN if it can be imported, else pynndescent if that
+            can, otherwise exact), "scann", "nndescent", "exact", or an object with
+            `search(vectors, k)`; see `keras_dos.search`. Defaults to "auto".
         embeddings: Where the stored embeddings come from. "training" takes what the
             steps of the epochs before computed: from the same network in the same mode
             and on the same random augmentation as the live f(x), at no cost but a

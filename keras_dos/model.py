@@ -180,7 +180,7 @@ class DOSModel(keras.Model):
             The `History` of the training.
 
         Raises:
-            ImportError: If `neighbor_search="scann"` and ScaNN cannot be imported.
+            ImportError: If `neighbor_search` names a package that cannot be imported.
             RuntimeError: If the neighbor search breaks its contract.
             TypeError: If the data cannot be read in one pass, or a setting or the
                 answer of the schedule has the wrong type.

@@ -78,7 +78,7 @@ def begin_rounds(
         shuffle: Whether each epoch has its own order.
 
     Raises:
-        ImportError: If ScaNN is asked for and cannot be imported.
+        ImportError: If `neighbor_search` names a package that cannot be imported.
         TypeError: If a setting is of the wrong type.
         ValueError: If the model, the settings and the samples do not fit together.
     """

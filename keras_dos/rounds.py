@@ -55,7 +55,7 @@ class Rounds:
             the warm-up does.
 
     Raises:
-        ImportError: If ScaNN is asked for and cannot be imported.
+        ImportError: If `neighbor_search` names a package that cannot be imported.
         TypeError: If `minority` or the search is of the wrong type, or the schedule
             does not return an `Epoch`.
         ValueError: If the settings do not fit the samples, the loss or the epochs.

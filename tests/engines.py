@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from keras_dos.search import ExactSearch, ScannSearch
+from keras_dos.search import ExactSearch, NNDescentSearch, ScannSearch
 
 # How to make each, and the fraction of the nearest rows that it must find.
 ENGINES = {
@@ -16,12 +16,15 @@ ENGINES = {
         functools.partial(ScannSearch, brute_force_below=16, partition_above=16),
         0.25,
     ),
+    "nndescent_brute_force": (NNDescentSearch, 1.0),
 }
+# Apart, because pynndescent first compiles for half a minute: for slow tests only.
+GRAPH = functools.partial(NNDescentSearch, brute_force_below=1)
 EXACT = [name for name, (_, recall) in ENGINES.items() if recall == 1]
 
 
 def make(name):
-    """Return the engine, or skip the test where ScaNN cannot be imported."""
+    """Return the engine, or skip the test where its package cannot be imported."""
     engine, _ = ENGINES[name]
     try:
         return engine()

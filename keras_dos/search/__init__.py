@@ -14,10 +14,12 @@ from keras_dos import _checks
 from keras_dos.search import testing
 from keras_dos.search.base import NeighborSearch, is_engine, self_neighbors
 from keras_dos.search.exact import ExactSearch
+from keras_dos.search.nndescent import NNDescentSearch
 from keras_dos.search.scann import ScannSearch
 
 __all__ = [
     "ExactSearch",
+    "NNDescentSearch",
     "NeighborSearch",
     "ScannSearch",
     "get_search",
@@ -30,17 +32,18 @@ def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
     """Return the engine that finds in-class neighbors N(x), equation (1).
 
     Args:
-        identifier: `"auto"` takes ScaNN where it can be imported and the exact
-            search elsewhere; a ScaNN that is installed but cannot be imported is
-            reported by a `UserWarning`, once. `"scann"` and `"exact"` name one of
-            the two. An object with a method `search(vectors, k)`, see
+        identifier: `"auto"` takes ScaNN where it can be imported, else pynndescent
+            where that can, which compares all pairs up to 20,000 rows, and else the
+            exact search. One that is installed but cannot be imported is reported by
+            a `UserWarning`, once. `"scann"`, `"nndescent"` and `"exact"` name one of
+            the three. An object with a method `search(vectors, k)`, see
             `NeighborSearch`, is returned as it is. Defaults to `"auto"`.
 
     Returns:
         An object with a method `search(vectors, k)`.
 
     Raises:
-        ImportError: If `"scann"` is asked for and cannot be imported.
+        ImportError: If `"scann"` or `"nndescent"` is asked for and cannot be imported.
         TypeError: If `identifier` is neither a string nor such an object.
         ValueError: If `identifier` is an unknown name.
 
@@ -53,29 +56,32 @@ def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
         engines: dict[str, Callable[[], NeighborSearch]] = {
             "auto": _auto,
             "scann": ScannSearch,
+            "nndescent": NNDescentSearch,
             "exact": ExactSearch,
         }
         _checks.choice("neighbor_search", identifier, engines)
         return engines[identifier]()
     if not is_engine(identifier):
         raise TypeError(
-            '`neighbor_search` must be "auto", "scann", "exact" or an object, not a '
-            "class, with a method `search(vectors, k)`. "
+            '`neighbor_search` must be "auto", "scann", "nndescent", "exact" or an '
+            "object, not a class, with a method `search(vectors, k)`. "
             f"Received: neighbor_search={identifier!r}."
         )
     return identifier
 
 
-@functools.cache  # One warning and one attempt at the import per process.
+@functools.cache  # One warning and one attempt at the imports per process.
 def _auto() -> NeighborSearch:
-    if importlib.util.find_spec("scann") is None:
-        return ExactSearch()
-    try:
-        return ScannSearch()
-    except ImportError as error:
-        warnings.warn(
-            f"The exact neighbor search takes the place of ScaNN. {error}",
-            UserWarning,
-            stacklevel=3,
-        )
-        return ExactSearch()
+    for package, engine in (("scann", ScannSearch), ("pynndescent", NNDescentSearch)):
+        if importlib.util.find_spec(package) is None:
+            continue
+        try:
+            return engine()
+        except ImportError as error:
+            warnings.warn(
+                f"Another neighbor search takes the place of {engine.__name__}. "
+                f"{error}",
+                UserWarning,
+                stacklevel=3,
+            )
+    return ExactSearch()

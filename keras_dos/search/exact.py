@@ -13,6 +13,8 @@ from keras_dos import _checks
 # Candidates taken beyond k, so that rounding in the ranking by matrix product
 # cannot push out a neighbor that the exact distances would rank among the first k.
 SPARE = 8
+# Rows rescored at once, few enough for their candidates to stay in the cache.
+_CACHED_ROWS = 64
 
 
 class ExactSearch:
@@ -110,8 +112,43 @@ def rescored(
     Returns:
         Ids and squared distances, each of shape `(q, min(k, c))`.
     """
-    differences = points[candidates] - points[rows, None]
-    squared = np.einsum("qcd,qcd->qc", differences, differences).astype(np.float32)
+    squared = np.empty(candidates.shape, np.float32)
+    for start in range(0, len(rows), _CACHED_ROWS):
+        block = slice(start, start + _CACHED_ROWS)
+        differences = points[candidates[block]]
+        differences -= points[rows[block], None]
+        squared[block] = np.einsum("qcd,qcd->qc", differences, differences)
     order = np.lexsort((candidates, squared))[:, :k]
     ids = np.take_along_axis(candidates, order, axis=1).astype(np.int64)
     return ids, np.take_along_axis(squared, order, axis=1)
+
+
+def rescored_or_exact(
+    points: NDArray[np.float64],
+    candidates: NDArray[np.integer[Any]],
+    short: NDArray[np.bool_],
+    k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rescore the candidates of all rows; search those that are short of them in full.
+
+    Args:
+        points: Float64 array of shape `(m, d)`, from `centered`.
+        candidates: Integer array of shape `(m, c)`, row ids of `points`; those of
+            rows that are short are not read.
+        short: Boolean array of shape `(m,)`, the rows with too few candidates.
+        k: Number of neighbors to keep.
+
+    Returns:
+        Ids and squared distances, each of shape `(m, min(k, m))`.
+    """
+    ids = np.empty((len(points), min(k, len(points))), dtype=np.int64)
+    distances = np.empty(ids.shape, dtype=np.float32)
+    exact = ExactSearch()
+    found = np.flatnonzero(~short)
+    for start in range(0, len(found), exact.block_size):
+        rows = found[start : start + exact.block_size]
+        ids[rows], distances[rows] = rescored(points, rows, candidates[rows], k)
+    if short.any():
+        rows = np.flatnonzero(short)
+        ids[rows], distances[rows] = exact.search_rows(points, rows, k)
+    return ids, distances

@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dos import _checks
-from keras_dos.search.exact import (
-    SPARE,
-    ExactSearch,
-    centered,
-    rescored,
-)
+from keras_dos.search.exact import SPARE, centered, rescored_or_exact
 
 # ScaNN tells points apart by 16 codes per block of dimensions.
 _CODES = 16
@@ -23,7 +18,6 @@ _MIN_HASHED_DIMENSIONS = 4
 _MIN_PAIRED_DIMENSIONS = 32
 # Fraction of a tree's leaves that each query visits.
 _LEAVES_VISITED = 0.2
-_BLOCK_SIZE = 1024
 
 
 class ScannSearch:
@@ -85,17 +79,7 @@ class ScannSearch:
         points = centered(vectors)
         count = min(k + SPARE, len(points))
         candidates, short = self._candidates(points, count)
-        ids = np.empty((len(points), min(k, len(points))), dtype=np.int64)
-        distances = np.empty(ids.shape, dtype=np.float32)
-        found = np.flatnonzero(~short)
-        for start in range(0, len(found), _BLOCK_SIZE):
-            rows = found[start : start + _BLOCK_SIZE]
-            ids[rows], distances[rows] = rescored(points, rows, candidates[rows], k)
-        if short.any():
-            rows = np.flatnonzero(short)
-            exact = ExactSearch(_BLOCK_SIZE).search_rows(points, rows, k)
-            ids[rows], distances[rows] = exact
-        return ids, distances
+        return rescored_or_exact(points, candidates, short, k)
 
     def _candidates(
         self, points: NDArray[np.float64], count: int

@@ -10,7 +10,13 @@ import pytest
 import tensorflow as tf
 
 import keras_dos.search
-from keras_dos.search import ExactSearch, ScannSearch, get_search, self_neighbors
+from keras_dos.search import (
+    ExactSearch,
+    NNDescentSearch,
+    ScannSearch,
+    get_search,
+    self_neighbors,
+)
 
 UNDEFINED_SYMBOL = tf.errors.NotFoundError(None, None, "undefined symbol: _ZN10tsl")
 
@@ -32,6 +38,11 @@ def forget_scann(monkeypatch):
 @pytest.fixture
 def without_scann(monkeypatch, forget_scann):
     monkeypatch.setitem(sys.modules, "scann", None)
+
+
+@pytest.fixture
+def without_pynndescent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynndescent", None)
 
 
 @pytest.fixture(params=[UNDEFINED_SYMBOL, ImportError("no libstdc++"), OSError("bad")])
@@ -65,14 +76,21 @@ def test_auto_takes_scann_where_it_imports():
     assert isinstance(get_search("scann"), ScannSearch)
 
 
-def test_auto_without_scann_is_silently_exact(without_scann):
+def test_auto_without_scann_takes_pynndescent(without_scann):
+    pytest.importorskip("pynndescent")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(get_search("auto"), NNDescentSearch)
+
+
+def test_auto_without_either_is_silently_exact(without_scann, without_pynndescent):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert isinstance(get_search("auto"), ExactSearch)
 
 
-def test_auto_with_a_broken_scann_warns_once(broken_scann):
-    with pytest.warns(UserWarning, match="exact neighbor search") as caught:
+def test_auto_with_a_broken_scann_warns_once(broken_scann, without_pynndescent):
+    with pytest.warns(UserWarning, match="takes the place of ScannSearch") as caught:
         first = get_search("auto")
     assert isinstance(first, ExactSearch)
     [warning] = caught
@@ -90,6 +108,13 @@ def test_scann_without_scann_says_what_to_do(without_scann):
     assert 'neighbor_search="exact"' in str(caught.value)
 
 
+def test_nndescent_without_pynndescent_says_what_to_do(without_pynndescent):
+    with pytest.raises(ImportError, match=r"Received: ModuleNotFoundError: ") as caught:
+        get_search("nndescent")
+    assert 'pip install "keras-dos[pynndescent]"' in str(caught.value)
+    assert 'neighbor_search="exact"' in str(caught.value)
+
+
 def test_broken_scann_becomes_an_import_error(broken_scann):
     reason = type(broken_scann).__name__
     with pytest.raises(ImportError, match=rf"Received: {reason}: ") as caught:
@@ -98,12 +123,12 @@ def test_broken_scann_becomes_an_import_error(broken_scann):
 
 
 @pytest.mark.slow
-def test_importing_the_package_leaves_scann_alone():
+def test_importing_the_package_leaves_the_engines_packages_alone():
     code = (
         "import sys\n"
         "import keras_dos.search as s\n"
-        "assert 'scann' not in sys.modules\n"
-        "sys.modules['scann'] = None\n"
+        "assert not {'scann', 'pynndescent'} & set(sys.modules)\n"
+        "sys.modules['scann'] = sys.modules['pynndescent'] = None\n"
         "print(type(s.get_search()).__name__)\n"
     )
     run = subprocess.run(
@@ -196,7 +221,7 @@ def test_bad_answers_name_the_engine(change, fault):
         self_neighbors(np.ones((5, 2)), 2, Custom(change))
 
 
-@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch])
+@pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch, NNDescentSearch])
 @pytest.mark.parametrize(
     ("value", "error"), [(0, ValueError), (True, TypeError), (2.5, TypeError)]
 )
