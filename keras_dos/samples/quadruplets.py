@@ -93,9 +93,10 @@ class QuadrupletBatches:
             self._neighbors = _variable(tf.int64, n_quadruplets, k)
             self._weights = _variable(tf.float32, n_quadruplets, k + 1)
             self._rows = _variable(tf.int64, n_quadruplets)
-            # The one variable whose size changes.
+            # The one variable whose size changes. A row to point at, since Keras may
+            # take a batch before the first epoch begins.
             self._table = tf.Variable(
-                tf.zeros((0, d)), trainable=False, shape=(None, d)
+                tf.zeros((1, d)), trainable=False, shape=(None, d)
             )
 
     def assign(self, quadruplets: Quadruplets) -> None:
