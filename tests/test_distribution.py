@@ -27,7 +27,7 @@ inside, embeddings = sys.argv[1] == "inside", sys.argv[2]
 
 
 def train(strategy):
-    x, y = blobs((30, 20, 7))  # 81 quadruplets: the last batch has 17.
+    x, y = blobs((30, 20, 6))  # 78 quadruplets: the last batch has 14.
     weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
     with strategy.scope():
         keras.utils.set_random_seed(0)
@@ -48,7 +48,7 @@ def train(strategy):
             x,
             y,
             sample_weight=weights,
-            batch_size=32,  # Keras itself needs even halves of the first.
+            batch_size=32,  # Even halves: Keras weights uneven ones equally.
             epochs=3,
             verbose=0,
             callbacks=[callback],
