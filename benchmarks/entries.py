@@ -90,9 +90,7 @@ OURS: tuple[tuple[Entry, ...], ...] = (
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
     (
         Entry("DOS, tuned", "dos", DOS.settings),
-        Entry("DOS, tuned", "dos", {"embedding_weight": 0.3}),
-        Entry("DOS, tuned", "dos", {"logit_adjustment": 0.75}),
-        Entry("DOS, tuned", "dos", {"logit_adjustment": 1.25}),
+        *_each("DOS, tuned", "dos", logit_adjustment=(1.25, 1.5, 2.0)),
     ),
     (DOS,),
 )

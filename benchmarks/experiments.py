@@ -39,6 +39,7 @@ LONG_TAIL_ROWS = (
     "input mixup",
     "head retraining (cRT)",
     "DOS without neighbors (k = 0)",
+    "DOS, tuned",
     "DOS",
 )
 TODAY_ROWS = (
@@ -53,6 +54,7 @@ TODAY_ROWS = (
     "mixup + logit adjustment",
     "head retraining (cRT)",
     "DOS without neighbors (k = 0)",
+    "DOS, tuned",
     "DOS",
 )
 BALANCED_DOS = tuple(
