@@ -32,9 +32,14 @@ class Quadruplets:
         return len(self.samples)
 
     def padded(self, k: int) -> "Quadruplets":
-        """Return the quadruplets with k slots for neighbors; new ones do not exist."""
+        """Return the quadruplets with k slots for neighbors; new ones do not exist.
+
+        The table gets a row if it has none, for the new slots to point at.
+        """
+        if self.neighbors.shape[1] == k and len(self.table):
+            return self
         slots = (0, 0), (0, k - self.neighbors.shape[1])
-        rows = (0, int(not len(self.table))), (0, 0)  # One at least, to point at.
+        rows = (0, int(not len(self.table))), (0, 0)
         return Quadruplets(
             self.samples,
             np.pad(self.neighbors, slots),
