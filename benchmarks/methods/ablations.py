@@ -93,7 +93,6 @@ _OBJECTIVES: dict[str, Settings] = {
     "live_alone": {"shares": live_alone},
     "soft_shares": {"temperature": 1.0},
     "shares_at_.1": {"temperature": 0.1},
-    "shares_at_.05": {"temperature": 0.05},
     "sharp_shares": {"temperature": 0.03},
     "differentiated_shares": {"differentiate_shares": True},
     "mixed": {"slots": mixed_slots},

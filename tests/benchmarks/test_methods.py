@@ -259,7 +259,6 @@ def unchanged(task):
         "adjusted_warmup",
         "prior_of_samples",
         "shares_at_.1",
-        "shares_at_.05",
     ],
 )
 def test_every_change_changes_the_training(change, task, unchanged):
