@@ -108,10 +108,6 @@ def cosine(problem: Problem, name: str, epochs: int, network: str) -> Problem:
     )
 
 
-def _step(p: float) -> dict[str, Any]:
-    return {"profile": "step", "reduction_rate": p}
-
-
 def _long_tail(ratio: int) -> dict[str, Any]:
     return {"profile": "exp", "ratio": ratio}
 
@@ -139,9 +135,9 @@ MANY = (
     ),
     replace(
         cifar10_lt(100),
-        name="cifar10_step_95",
-        title="CIFAR-10, step, p = .95",
-        imbalance=_step(0.95),
+        name="cifar10_step_20",
+        title="CIFAR-10, step, ratio 20",
+        imbalance={"profile": "step", "ratio": 20},
         epochs=8,
     ),
     Problem(
@@ -170,7 +166,6 @@ MANY = (
         12,
         "ResNet-8",
     ),
-    cosine(svhn(0.9), "resnet8_svhn_subset_p90", 18, "ResNet-8, no flips"),
 )
 
 

@@ -176,7 +176,8 @@ class Rounds:
                 "so neighbors are of little use. The rounds may have begun too early, "
                 "the learning rate may be too high, or BatchNormalization or Dropout "
                 "before the embedding may act very differently in training: use more "
-                "`warmup_epochs`, or a lower learning rate or momentum. Received: "
+                '`warmup_epochs`, embeddings="training" if they come from a pass, or a '
+                "lower learning rate or momentum. Received: "
                 f"{distance:.3g} times the squared distance of neighbors in epoch "
                 f"{epoch + 1}, where about 1 is usual.",
                 stacklevel=2,

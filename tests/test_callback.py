@@ -204,7 +204,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 ):
     def callbacks(*more):
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-        own = OverloadingCallback(k=3, r=2.5, warmup_epochs=3)
+        own = OverloadingCallback(k=3, r=2.5, warmup_epochs=3, embeddings="pass")
         both = [backup, own] if order == "before" else [own, backup]
         return [*both, *more]
 
@@ -229,7 +229,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 @pytest.mark.slow
 def test_initial_epoch_keeps_the_places_of_warm_up_and_rounds():
     x, y = blobs()
-    callback = OverloadingCallback(k=3, warmup_epochs=3)
+    callback = OverloadingCallback(k=3, warmup_epochs=3, embeddings="pass")
     whole = compiled(network())
     whole.fit(x, y, epochs=6, verbose=0, callbacks=[callback])
     parts = compiled(network())

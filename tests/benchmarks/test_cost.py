@@ -43,7 +43,6 @@ def test_phases_are_measured_once_traced():
 def test_a_workload_is_measured(workload):
     record = cost.measure(workload)
     assert all(np.isfinite(value) and value >= 0 for value in record.values())
-    assert record["search, s"] < record["refresh, s"]
     third = (2 * record["warm-up, CPU"] + record["round, CPU"]) / 3
     assert record["training, CPU"] == pytest.approx(third)
 
