@@ -163,13 +163,14 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prepare what this epoch trains on."""
         self._rounds.begin_epoch(epoch)
-        self.model.make_train_function()
+        self.model.choose_train_function(self._rounds.slots)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""
         if logs is not None:
-            if self._rounds.plain:
-                logs |= {"embedding_loss": 0.0, "classification_loss": logs["loss"]}
+            if self._rounds.slots is None:
+                loss = logs.get("loss", float("nan"))
+                logs |= {"embedding_loss": 0.0, "classification_loss": loss}
             logs |= self._rounds.end_epoch(epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

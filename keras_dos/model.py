@@ -57,7 +57,8 @@ class DOSModel(keras.Model):
         super().__init__(*args, **kwargs)
         check_outputs(self)
         self.rounds: Rounds | None = None
-        self._train_functions: dict[bool, Any] = {}  # By `rounds.plain`.
+        self._train_functions: dict[int | None, Any] = {}  # By `rounds.slots`.
+        self._traced_slots: int | None = None  # Those of `train_function`.
 
     @classmethod
     def from_classifier(
@@ -214,27 +215,29 @@ class DOSModel(keras.Model):
         """Train on the quadruplets of `rounds` for the duration of a `fit`."""
         # A step traced in another fit belongs to other rounds, or to none. There are
         # rounds before these if a callback of a fit calls fit again.
-        before = self.rounds, self.train_function if self.rounds else None
-        functions = self._train_functions
-        self.rounds, self.train_function, self._train_functions = rounds, None, {}
+        before = self.rounds, self._train_functions, self._traced_slots
+        step = self.train_function if self.rounds else None
+        self.rounds, self._train_functions, self._traced_slots = rounds, {}, None
+        self.train_function = None
         try:
             yield
         finally:
-            self.rounds, self.train_function = before
-            self._train_functions = functions
+            self.rounds, self._train_functions, self._traced_slots = before
+            self.train_function = step
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step: plain, or on the micro-cluster losses."""
         if self.rounds is None:
-            logs: dict[str, Any] = super().train_step(data)
-            return logs
+            return dict(super().train_step(data))
         quadruplets, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, neighbors, w = (quadruplets[name] for name in ("x", "neighbors", "weights"))
+        k = self.rounds.slots
         with tf.GradientTape() as tape:
-            if self.rounds.plain:
+            if k is None:
                 y_pred = self(x, training=True)
-                loss = self.compute_loss(x, y, y_pred, sample_weight)  # (2)
+                loss = DOSModel.compute_loss(self, x, y, y_pred, sample_weight)  # (2)
             else:
+                neighbors, w = neighbors[:, :k], w[:, : k + 1]
                 embedding = self.embedder(x, training=True)  # f(x)
                 slots = self.rounds.loss.slots(embedding, neighbors, w)  # N(x), (1)
                 logits = slot_logits(self.head, slots)  # g(v) of each slot
@@ -246,22 +249,23 @@ class DOSModel(keras.Model):
         variables = self.trainable_weights
         self.optimizer.apply(tape.gradient(scaled_loss, variables), variables)
         self.rounds.record(quadruplets, y_pred["embedding"])  # For the next N(x).
-
         tracker = next(metric for metric in self.metrics if metric.name == "loss")
         tracker.update_state(over_replicas(loss), sample_weight=ops.shape(y)[0])
         metrics = self.compute_metrics(x, y, y_pred, sample_weight)
-        return metrics if self.rounds.plain else {**metrics, **self.rounds.loss.logs()}
+        return metrics if k is None else {**metrics, **self.rounds.loss.logs()}
 
-    def make_train_function(self, force: bool = False) -> None:
-        """Make the function that takes a step; plain steps and rounds have their own.
+    def choose_train_function(self, slots: int | None) -> None:
+        """Take the function that runs steps with so many slots; see `Rounds.slots`.
 
-        Each traces only what it needs, so that the warm-up costs what `fit` costs.
+        Each is traced for what it needs, so that the warm-up costs what `fit` costs.
         """
-        if self.rounds is not None:
-            self.train_function = self._train_functions.get(self.rounds.plain)
-        super().make_train_function(force)
-        if self.rounds is not None:
-            self._train_functions[self.rounds.plain] = self.train_function
+        # After `compile` there is none, which Keras reports at the next step.
+        if self.train_function is None or slots == self._traced_slots:
+            return
+        self._train_functions[self._traced_slots] = self.train_function
+        self._traced_slots = slots
+        self.train_function = self._train_functions.get(self._traced_slots)
+        self.make_train_function()
 
     def compute_loss(
         self,

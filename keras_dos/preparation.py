@@ -11,6 +11,7 @@ from keras_dos import _checks, _keras
 from keras_dos.callback import OverloadingCallback
 from keras_dos.rounds import Rounds
 from keras_dos.samples import SampleSource
+from keras_dos.schedule import planned_epoch
 from keras_dos.settings import Settings
 
 
@@ -96,7 +97,7 @@ def begin_rounds(
         model.test_on_batch(*row)
     model.embedder.jit_compile = model.jit_compile
     with strategy.scope():
-        return Rounds(
+        rounds = Rounds(
             settings,
             source,
             model.embedder,
@@ -105,3 +106,9 @@ def begin_rounds(
             epochs=epochs,
             shuffle=shuffle,
         )
+    first = planned_epoch(settings.planned, 0, epochs)
+    if first.phase == "warmup" and strategy.num_replicas_in_sync == 1:
+        _, y, *_ = next(iter(rounds.dataset()))
+        d = model.embedder.output_shape[-1]
+        rounds.loss.check(y[:1], rounds.parameters.k_max, d)
+    return rounds

@@ -51,8 +51,9 @@ class Rounds:
     Attributes:
         loss: The `TrainingLoss` that a step minimizes.
         parameters: The class-wise k and r, and the size of Z'.
-        plain: Whether the epoch that has begun trains with the loss of `compile`, as
-            the warm-up does.
+        slots: Neighbors in N(x) in the epoch that has begun, a number that each step
+            is traced for: all, or 0 if none are stored. None before the first epoch
+            and in plain epochs, those of the warm-up, whose loss is that of `compile`.
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
@@ -107,7 +108,8 @@ class Rounds:
         self._batches = QuadrupletBatches(source, *sizes, recorded=recorded)
         self._round: Round | None = None
         self._refresh_time = 0.0
-        self._begun = self._warned = self.plain = False
+        self.slots: int | None = None
+        self._begun = self._warned = False
 
     def dataset(self) -> tf.data.Dataset:
         """Return batches of ({"x", "neighbors", "weights"}, y[, sample_weight]).
@@ -129,7 +131,6 @@ class Rounds:
                 sampler or the source breaks its contract.
         """
         plan = planned_epoch(self._settings.planned, epoch, self._epochs)
-        self.plain = plan.phase == "warmup" and plan.prior is None
         self._begun = True
         self._refresh_time = 0.0
         self.loss.reset_neighbor_distance()
@@ -140,6 +141,8 @@ class Rounds:
             # A resumed training may start between two refreshes.
             self._round = kept or self._overload(epoch)  # Lines 7-21.
             quadruplets = self._round.quadruplets
+        plain = plan.phase == "warmup" and plan.prior is None
+        self.slots = None if plain else quadruplets.neighbors.shape[1]
         self._adjust_loss(plan)
         self._embeddings.begin_epoch(epoch)
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
@@ -199,8 +202,8 @@ class Rounds:
                 first += 1
             warnings.warn(
                 "The training ended before the first round, so no Deep Over-sampling "
-                f"took place: rounds start at epoch {first + 1}. Lower "
-                "`warmup_epochs`, or let EarlyStopping wait with "
+                f"took place: rounds start at epoch {first + 1}. Train for more "
+                "epochs, lower `warmup_epochs`, or let EarlyStopping wait with "
                 f"start_from_epoch={first}.",
                 stacklevel=2,
             )

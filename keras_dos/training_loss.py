@@ -91,10 +91,32 @@ class TrainingLoss:
         adjusted = losses.adjusted_logits(logits, self._prior, self._tau)
         slot_losses = self._compiled.of_slots(y, adjusted)
         parts = self._objective(distances, weights, slot_losses)
-        pull, class_loss = (self._compiled.reduced(p, sample_weight) for p in parts)
+        pull, class_loss = (
+            ops.cast(self._compiled.reduced(part, sample_weight), "float32")
+            for part in parts
+        )
         b = ops.cast(ops.shape(y)[0], "float32")
         self._parts.add([over_replicas(part) * b for part in (pull, class_loss)], b)
         return class_loss + self._embedding_weight * pull  # ℓ'_g + λ ℓ'_f
+
+    def check(self, y: Any, k: int, d: int) -> None:
+        """Raise what a step of a round would, before a long warm-up hides it.
+
+        Args:
+            y: Labels of one sample, shape (1,), (1, 1) or one-hot (1, n).
+            k: Neighbors in N(x).
+            d: Size of the embedding.
+
+        Raises:
+            ValueError: If the loss does not return one value per example, or a
+                function of the objective returns another shape than it must.
+        """
+        weights = ops.ones((1, k + 1)) / (k + 1)
+        slots = self.slots(ops.zeros((1, d)), ops.zeros((1, k, d)), weights)
+        n = self._prior.shape[0]
+        self(y, slots, ops.zeros((1, k + 1, n)), weights)
+        self.reset_logs()
+        self.reset_neighbor_distance()
 
     def set_embedding_weight(self, embedding_weight: float) -> None:
         """Set λ."""

