@@ -4,7 +4,7 @@
 |---|---|
 | 5 (STL) | `plain_epoch` here: the warm-up epochs of `fit` |
 | 6 (for t = 1..T) | the epochs of `fit`: `Rounds.begin_epoch`, by `schedule.py` |
-| 7-9 (v_i = f(x_i)) | `overload` here, with its argument `embed` |
+| 7-9 (v_i = f(x_i)) | `overload` here, with its argument `embed`: `embeddings.py` |
 | 10-21 (N(x), w, Z) | `overload` here |
 | 22 (MTL) | `DOSModel.train_step`, on the batches of `QuadrupletBatches` |
 """
