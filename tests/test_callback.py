@@ -496,6 +496,7 @@ def test_augmentation_layers_act_in_training_and_not_in_a_pass():
     assert history["embedding_loss"][0] > 1.5 * plain["embedding_loss"][0]
 
 
+@pytest.mark.slow
 def test_a_dataset_streamed_from_files_trains(tmp_path):
     x, y = blobs()
     np.save(tmp_path / "x.npy", x)

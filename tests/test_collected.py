@@ -128,6 +128,7 @@ def test_training_without_warm_up_does_not_collapse():
     assert accuracy > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
@@ -156,6 +157,7 @@ def test_half_precision_is_recorded_in_single():
     assert np.isfinite(spy.seen[-1]).all()
 
 
+@pytest.mark.slow
 def test_far_embeddings_of_dropout_are_no_cause_for_a_warning():
     """Warnings are errors here; a pass drops nothing, so its embeddings lie far."""
     x, y = blobs((60, 40, 20))
@@ -188,6 +190,7 @@ def test_a_wrong_name_is_refused():
         OverloadingCallback(embeddings="ema")
 
 
+@pytest.mark.slow
 def test_an_epoch_without_neighbors_is_plain_training_of_any_head():
     """Slots that do not exist must not count in the statistics of a head."""
     x, y = blobs((30, 20, 10))

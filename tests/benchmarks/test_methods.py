@@ -222,6 +222,7 @@ def test_every_method_takes_the_same_steps_and_learns(name, task):
     assert np.mean(p.argmax(axis=1) == task.y[::4]) > 0.3  # Chance is .1.
 
 
+@pytest.mark.slow
 def test_a_larger_r_of_dos_means_fewer_epochs(task):
     trained = METHODS["dos"](task, r="balance", k_majority=0)
     # 30 in each class: 300 samples, 15 steps: still three epochs.
