@@ -10,7 +10,9 @@ from benchmarks.cells import Record, Store
 from benchmarks.entries import Entry
 from benchmarks.problems import Part, Problem
 
-Group = str  # "minority", "majority" or "all".
+# "minority", "majority" or "all"; by training samples, "many" (the three largest
+# classes), "medium" (four) or "few" (three).
+Group = str
 Values = NDArray[np.float64]  # One value per seed; NaN where the training diverged.
 
 
@@ -31,7 +33,15 @@ def balanced_accuracy(record: Record, readout: str = "softmax") -> float:
 def group_mean(record: Record, readout: str, measure: str, group: Group) -> float:
     """Return the mean of a measure over a group of classes."""
     rare = np.isin(np.arange(10), record["minority"])
-    members = {"minority": rare, "majority": ~rare, "all": rare | ~rare}[group]
+    largest_first = np.argsort(record["counts"], kind="stable")[::-1]
+    members = {
+        "minority": rare,
+        "majority": ~rare,
+        "all": rare | ~rare,
+        "many": largest_first[:3],
+        "medium": largest_first[3:7],
+        "few": largest_first[7:],
+    }[group]
     return float(class_wise(record, readout, measure)[members].mean())
 
 

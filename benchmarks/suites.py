@@ -46,13 +46,17 @@ def svhn(p: float) -> Problem:
     )
 
 
+def _long_tail(ratio: int) -> dict[str, Any]:
+    return {"profile": "exp", "ratio": ratio}
+
+
 def cifar10_lt(ratio: int) -> Problem:
     """Return CIFAR-10-LT, on which no choice was made."""
     return Problem(
         name=f"cifar10_lt_{ratio}",
         data="cifar10",
         title=f"CIFAR-10-LT, ratio {ratio}",
-        imbalance={"profile": "exp", "ratio": ratio},
+        imbalance=_long_tail(ratio),
         batch_size=50,
         epochs=12 if ratio == 100 else 8,
     )
@@ -106,10 +110,6 @@ def cosine(problem: Problem, name: str, epochs: int, network: str) -> Problem:
         epochs=epochs,
         network=network,
     )
-
-
-def _long_tail(ratio: int) -> dict[str, Any]:
-    return {"profile": "exp", "ratio": ratio}
 
 
 # Problems to choose defaults on, of many kinds, on parts held out of training sets.

@@ -146,17 +146,17 @@ def residual(reader: Reader) -> str:
         rows = []
         for entry in reader.entries:
             accuracy = reader.values(entry, problem)
-            gain = reader.values(ours, problem)
             figures = [
-                mean_sd(reader.values(entry, problem, _recall_of(group)))
+                mean_sd(100 * reader.group(entry, problem, "recall", group))
                 for group in ("many", "medium", "few")
             ]
-            f1 = reader.values(entry, problem, _macro_f1)
+            f1 = 100 * reader.group(entry, problem, "f1", "all")
             calibration = [
                 mean_sd(reader.values(entry, problem, _scalar(name)), 2)
                 for name in ("negative_log_likelihood", "calibration_error")
             ]
-            less = "" if entry == ours else shown_difference(gain, accuracy)
+            gain = shown_difference(reader.values(ours, problem), accuracy)
+            less = "" if entry == ours else gain
             name = _emphasized(entry, ours, best)
             rows.append(
                 [name, mean_sd(accuracy), *figures, mean_sd(f1), *calibration, less]
@@ -171,21 +171,6 @@ def residual(reader: Reader) -> str:
         "and steps for all. The best baseline is in italics.\n"
     )
     return "\n".join(parts)
-
-
-def _recall_of(group: str) -> Callable[[Record, str], float]:
-    place = {"many": slice(0, 3), "medium": slice(3, 7), "few": slice(7, 10)}[group]
-
-    def recall(record: Record, readout: str) -> float:
-        largest_first = np.argsort(record["counts"], kind="stable")[::-1]
-        recalls = class_wise(record, readout, "recall")[largest_first]
-        return 100 * float(recalls[place].mean())
-
-    return recall
-
-
-def _macro_f1(record: Record, readout: str) -> float:
-    return 100 * float(class_wise(record, readout, "f1").mean())
 
 
 def _scalar(name: str) -> Callable[[Record, str], float]:
@@ -205,7 +190,12 @@ def _emphasized(entry: Entry, ours: Entry, best: Entry) -> str:
 def best_baseline(reader: Reader, problem: Problem) -> Entry:
     """Return the method of the field with the highest mean balanced accuracy."""
     baselines = [entry for entry in reader.entries if is_baseline(entry)]
-    return max(baselines, key=lambda e: np.nan_to_num(reader.values(e, problem)).mean())
+    return max(baselines, key=lambda entry: _score(reader, entry, problem))
+
+
+def _score(reader: Reader, entry: Entry, problem: Problem) -> float:
+    """Return the mean balanced accuracy, in which a diverged training counts 0."""
+    return float(np.nan_to_num(reader.values(entry, problem)).mean())
 
 
 def _seconds(record: Record, readout: str) -> float:
@@ -494,16 +484,14 @@ def worst_cases(reader: Reader) -> str:
     ours = [entry for entry in reader.entries if not is_baseline(entry)]
     field = [entry for entry in reader.entries if is_baseline(entry)]
     mean = {
-        (entry.label, problem.name): float(
-            np.nan_to_num(reader.values(entry, problem)).mean()
-        )
+        (entry.label, problem.name): _score(reader, entry, problem)
         for entry in reader.entries
         for problem in problems
     }
 
     def lead(label: str, problem: Problem) -> float:
-        best = max(mean[entry.label, problem.name] for entry in field)
-        return mean[label, problem.name] - best
+        best = best_baseline(reader, problem)
+        return mean[label, problem.name] - mean[best.label, problem.name]
 
     def chosen(among: Sequence[Problem]) -> str:
         return max(

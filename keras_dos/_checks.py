@@ -63,7 +63,7 @@ def number(
         >>> number("reduction_rate", 0.9, below=1)
         0.9
     """
-    _require_number(name, value)
+    require_number(name, value)
     if not minimum <= value < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(
@@ -84,7 +84,7 @@ def positive(name: str, value: Any) -> float:
         >>> positive("temperature", 0.1)
         0.1
     """
-    _require_number(name, value)
+    require_number(name, value)
     if not 0 < value < math.inf:
         raise ValueError(
             f"`{name}` must be positive and finite. Received: {name}={value!r}."
@@ -289,6 +289,7 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     return p
 
 
-def _require_number(name: str, value: Any) -> None:
+def require_number(name: str, value: Any) -> None:
+    """Raise TypeError unless a value is a number."""
     if not is_number(value):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")

@@ -98,8 +98,7 @@ def finite(name: str, value: Any) -> float:
         >>> finite("tau", -1)
         -1.0
     """
-    if not _checks.is_number(value):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    _checks.require_number(name, value)
     if not math.isfinite(value):
         raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}.")
     return float(value)

@@ -143,12 +143,10 @@ def rescored_or_exact(
     """
     ids = np.empty((len(points), min(k, len(points))), dtype=np.int64)
     distances = np.empty(ids.shape, dtype=np.float32)
-    exact = ExactSearch()
-    found = np.flatnonzero(~short)
-    for start in range(0, len(found), exact.block_size):
-        rows = found[start : start + exact.block_size]
+    if not short.all():
+        rows = np.flatnonzero(~short)
         ids[rows], distances[rows] = rescored(points, rows, candidates[rows], k)
     if short.any():
         rows = np.flatnonzero(short)
-        ids[rows], distances[rows] = exact.search_rows(points, rows, k)
+        ids[rows], distances[rows] = ExactSearch().search_rows(points, rows, k)
     return ids, distances
