@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos.collected import CollectedEmbeddings
@@ -36,6 +37,8 @@ class Embeddings:
         self._source = source
         self._embedder = embedder
         self._d = embedder.output_shape[-1]
+        self._strategy = tf.distribute.get_strategy()
+        self._embed = tf.function(self._on_replicas, jit_compile=embedder.jit_compile)
         self._collected: CollectedEmbeddings | None = None
         if from_training:
             self._collected = CollectedEmbeddings(len(source.classes), self._d)
@@ -91,16 +94,34 @@ class Embeddings:
 
     def _passed(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return f(x) of some samples from a pass in inference mode."""
+        embeddings = np.zeros((len(ids), self._d), np.float32)
         if not len(ids):
-            return np.zeros((0, self._d), np.float32)
+            return embeddings
+        received = []
         # No gradients are kept, so a larger batch fits where a training batch does.
-        inputs = self._source.inputs(ids, 4 * self._source.batch_size)
-        embeddings: NDArray[np.float32] = self._embedder.predict(
-            inputs, verbose=0
-        ).astype(np.float32)
-        if len(embeddings) != len(ids):
+        batches = self._source.inputs(ids, 4 * self._source.batch_size)
+        for batch in self._strategy.experimental_distribute_dataset(batches):
+            numbers, values = self._embed(batch)
+            for i, value in zip(
+                self._strategy.experimental_local_results(numbers),
+                self._strategy.experimental_local_results(values),
+                strict=True,
+            ):
+                received.append(i)
+                embeddings[np.searchsorted(ids, i) % len(ids)] = value
+        found = np.sort(np.concatenate(received))
+        if not np.array_equal(found, ids):
             raise ValueError(
                 "`inputs` of the source must return one row for each id. "
-                f"Received: {len(embeddings)} rows for {len(ids)} ids."
+                f"Received: {len(found)} rows for {len(ids)} ids, "
+                f"{len(np.intersect1d(found, ids))} of them for one of these."
             )
         return embeddings
+
+    def _on_replicas(self, batch: Any) -> Any:
+        """Return the ids of a batch and f(x), in inference mode, on each replica."""
+
+        def embed(ids: tf.Tensor, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            return ids, tf.cast(self._embedder(x, training=False), tf.float32)
+
+        return self._strategy.run(embed, batch)

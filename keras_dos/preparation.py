@@ -85,7 +85,7 @@ def begin_rounds(
     """
     # The head must give probabilities on real samples.
     ids = np.arange(min(len(source.classes), 8))
-    ((x,),) = source.inputs(ids, len(ids))
+    _, x = next(iter(source.inputs(ids, len(ids))))
     p = ops.convert_to_numpy(model.classifier(x, training=False))
     if np.isfinite(p).all():  # Otherwise the first round reports the error.
         _checks.probabilities("probabilities", p)
@@ -93,7 +93,8 @@ def begin_rounds(
     if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
         # Under a strategy Keras builds loss and metrics from the first batch of `fit`
         # by calling the model on it, and a batch of quadruplets is not a valid input.
-        ((_, row),) = source.batches(tf.zeros(1, tf.int64))
+        first = tf.zeros(1, tf.int64)
+        _, row = next(iter(source.batches(first, first)))
         model.test_on_batch(*row)
     model.embedder.jit_compile = model.jit_compile
     with strategy.scope():
@@ -106,8 +107,8 @@ def begin_rounds(
             epochs=epochs,
             shuffle=shuffle,
         )
-    first = planned_epoch(settings.planned, 0, epochs)
-    if first.phase == "warmup" and strategy.num_replicas_in_sync == 1:
+    plan = planned_epoch(settings.planned, 0, epochs)
+    if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:
         _, y, *_ = next(iter(rounds.dataset()))
         d = model.embedder.output_shape[-1]
         rounds.loss.check(y[:1], rounds.parameters.k_max, d)

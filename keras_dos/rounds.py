@@ -29,7 +29,7 @@ __all__ = ["Rounds"]
 FAR_OFF = 5.0
 
 # Random streams that derive from one seed.
-_ROUND, _EPOCH_ORDER, _PASS_ORDER = range(3)
+_ROUND, _EPOCH_ORDER, _PASS_ORDER, _AUGMENTATION = range(4)
 
 
 class Rounds:
@@ -145,8 +145,10 @@ class Rounds:
         self.slots = None if plain else quadruplets.neighbors.shape[1]
         self._adjust_loss(plan)
         self._embeddings.begin_epoch(epoch)
-        order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
-        self._batches.assign(quadruplets.ordered(order))  # Line 22: MTL(Z).
+        z = len(quadruplets)
+        order = self._order(z, _EPOCH_ORDER, epoch)
+        seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=z)
+        self._batches.assign(quadruplets.ordered(order), seeds)  # Line 22: MTL(Z).
 
     def record(self, quadruplets: dict[str, Any], embedding: Any) -> None:
         """Keep f(x) of a batch for the next search; part of the training step.

@@ -27,8 +27,8 @@ class SampleSource(Protocol):
         ...     batch_size = 2
         ...     def inputs(self, ids, batch_size):
         ...         return tf.data.Dataset.from_tensor_slices(ids).batch(
-        ...             batch_size).map(lambda i: (i**2,))
-        ...     def batches(self, ids):
+        ...             batch_size).map(lambda i: (i, i**2))
+        ...     def batches(self, ids, seeds):
         ...         places = tf.data.Dataset.range(ids.shape[0]).batch(2)
         ...         def rows(place):
         ...             i = tf.gather(ids, place)
@@ -36,7 +36,8 @@ class SampleSource(Protocol):
         ...         return places.map(rows)
         >>> isinstance(Squares(), SampleSource)
         True
-        >>> place, (x, y) = next(iter(Squares().batches(tf.constant([2, 1, 0]))))
+        >>> ids, seeds = tf.constant([2, 1, 0]), tf.zeros(3, tf.int64)
+        >>> place, (x, y) = next(iter(Squares().batches(ids, seeds)))
         >>> place.numpy().tolist(), x.numpy().tolist(), y.numpy().tolist()
         ([0, 1], [4, 1], [1, 0])
     """
@@ -52,17 +53,22 @@ class SampleSource(Protocol):
             batch_size: Samples per batch.
 
         Returns:
-            A dataset of batches `(x,)` in the order of the ids.
+            A dataset of batches `(ids, x)`, in any order, each id once.
         """
         ...
 
-    def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
+    def batches(
+        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
+    ) -> tf.data.Dataset:
         """Return the samples to train on, as requested for each pass.
 
         Args:
             ids: The sample for each place of an epoch, shape (z,), int64: a variable
                 of constant size whose values change between passes, so read it inside
                 `map`.
+            seeds: A number for each place, shape (z,), int64, at least 0, that follows
+                from the seed and the epoch: random augmentation that derives from it is
+                new in each epoch and the same in a resumed training. A variable too.
 
         Returns:
             A dataset of batches `(places, (x, y))` or

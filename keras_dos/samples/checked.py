@@ -77,20 +77,24 @@ class CheckedSource:
         """Return inputs to be embedded; see `SampleSource.inputs`.
 
         Raises:
-            ValueError: If the source does not yield `(x,)`.
+            ValueError: If the source does not yield `(ids, x)`.
         """
         batches = self._source.inputs(ids, batch_size)
         spec = batches.element_spec
-        if not isinstance(spec, tuple) or len(spec) != 1:
+        if (
+            not isinstance(spec, tuple)
+            or len(spec) != 2
+            or getattr(spec[0], "dtype", None) != tf.int64
+        ):
             raise ValueError(
-                "`inputs` of the source must yield tuples of one, (x,). "
+                "`inputs` of the source must yield pairs (ids, x), ids int64. "
                 f"Received: element_spec={spec}."
             )
-        # The rebatched dataset takes the number of batches that the source had.
-        size = tf.data.experimental.assert_cardinality(-(-len(ids) // batch_size))
-        return batches.rebatch(batch_size).apply(size)
+        return batches.rebatch(batch_size)
 
-    def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
+    def batches(
+        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
+    ) -> tf.data.Dataset:
         """Return the samples to train on; see `SampleSource.batches`.
 
         A pass ends in an InvalidArgumentError if it has a label that is not that of the
@@ -99,7 +103,7 @@ class CheckedSource:
         Raises:
             ValueError: If the source does not yield places and rows of known rank.
         """
-        batches = self._source.batches(ids)
+        batches = self._source.batches(ids, seeds)
         _check_spec(batches.element_spec)
         z = int(ids.shape[0])
         # Number, sum and sum of squares of all places: equal for equal sets of places,

@@ -42,7 +42,8 @@ class InMemory:
         >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))
         >>> source.classes.tolist(), source.batch_size
         ([0, 0, 1, 1, 1, 1], 32)
-        >>> _, (x, y) = next(iter(source.batches(tf.constant([5, 0]))))
+        >>> ids, seeds = tf.constant([5, 0]), tf.zeros(2, tf.int64)
+        >>> _, (x, y) = next(iter(source.batches(ids, seeds)))
         >>> x.numpy().tolist(), y.numpy().tolist()
         ([5.0, 0.0], [1, 0])
     """
@@ -73,10 +74,12 @@ class InMemory:
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
         rows = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
-        inputs = rows.map(lambda i: (_gather(self._rows[0], i),))
+        inputs = rows.map(lambda i: (i, _gather(self._rows[0], i)))
         return inputs.prefetch(tf.data.AUTOTUNE)
 
-    def batches(self, ids: tf.Tensor | tf.Variable) -> tf.data.Dataset:
+    def batches(
+        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
+    ) -> tf.data.Dataset:
         """Return the samples to train on, in order; see `SampleSource.batches`."""
         places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
         return places.map(

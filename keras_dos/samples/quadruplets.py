@@ -76,7 +76,7 @@ class QuadrupletBatches:
         >>> batches.assign(Quadruplets(
         ...     samples=np.array([1, 0]), neighbors=np.array([[0], [1]]),
         ...     weights=np.array([[0.8, 0.2], [0.5, 0.5]], np.float32),
-        ...     table=np.array([[0.1], [0.2]], np.float32)))
+        ...     table=np.array([[0.1], [0.2]], np.float32)), seeds=np.zeros(2))
         >>> quadruplets, y = next(iter(batches.dataset()))
         >>> quadruplets["x"].numpy().tolist(), quadruplets["weights"].shape
         ([20, 10], TensorShape([2, 2]))
@@ -95,6 +95,7 @@ class QuadrupletBatches:
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
             self._samples = _variable(tf.int64, n_quadruplets)
+            self._seeds = _variable(tf.int64, n_quadruplets)
             self._neighbors = _variable(tf.int64, n_quadruplets, k)
             self._weights = _variable(tf.float32, n_quadruplets, k + 1)
             self._rows = _variable(tf.int64, n_quadruplets)
@@ -104,13 +105,16 @@ class QuadrupletBatches:
                 tf.zeros((1, d)), trainable=False, shape=(None, d)
             )
 
-    def assign(self, quadruplets: Quadruplets) -> None:
+    def assign(self, quadruplets: Quadruplets, seeds: NDArray[np.int64]) -> None:
         """Set the quadruplets, in the order in which the next epoch trains on them.
 
-        Those of fewer than k neighbors get slots that do not exist.
+        Args:
+            quadruplets: Those of fewer than k neighbors get slots that do not exist.
+            seeds: A number for each of them, for augmentation, shape (z,), int64.
         """
         quadruplets = quadruplets.padded(self._neighbors.shape[1])
         self._samples.assign(quadruplets.samples)
+        self._seeds.assign(seeds)
         self._neighbors.assign(quadruplets.neighbors)
         self._weights.assign(quadruplets.weights)
         self._table.assign(quadruplets.table)
@@ -121,7 +125,7 @@ class QuadrupletBatches:
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
         batch_size = self._source.batch_size
-        rows = self._source.batches(self._samples)
+        rows = self._source.batches(self._samples, self._seeds)
         batches = rows.map(self._joined, num_parallel_calls=tf.data.AUTOTUNE)
         steps = -(-self._samples.shape[0] // batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))

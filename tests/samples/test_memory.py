@@ -63,7 +63,7 @@ def assert_read(*args, sample_weight=None, batch_size=None):
 def rows(source):
     """All rows of a source, by id."""
     ids = tf.range(len(source.classes), dtype=tf.int64)
-    batches = [row for _, row in source.batches(ids)]
+    batches = [row for _, row in source.batches(ids, tf.zeros_like(ids))]
     return tf.nest.map_structure(lambda *t: tf.concat(t, 0), *batches)
 
 
@@ -302,14 +302,14 @@ def test_strings(form):
     else:
         source = InMemory(slices(x, y).batch(3))
     ids = np.array([5, 0, 0, 2])
-    trained_on = list(source.batches(tf.constant(ids)))
+    trained_on = list(source.batches(tf.constant(ids), tf.zeros(len(ids), tf.int64)))
     assert [place.numpy().tolist() for place, _ in trained_on] == [[0, 1, 2], [3]]
     (_, (rows, labels)), (_, (last, _)) = trained_on
     assert [w.decode() for w in rows["word"].numpy()] == ["six", "é", "é"]
     np.testing.assert_array_equal(rows["number"], ids[:3])
     np.testing.assert_array_equal(labels, y[ids[:3]])
     assert last["word"].numpy()[0] == b"three"
-    batches = [batch for (batch,) in source.inputs(np.array([0, 1, 2, 5]), 3)]
+    batches = [batch for _, batch in source.inputs(np.array([0, 1, 2, 5]), 3)]
     assert [len(batch["word"]) for batch in batches] == [3, 1]
     assert batches[1]["word"].numpy()[0] == b"six"
     np.testing.assert_array_equal(batches[0]["number"], [0, 1, 2])

@@ -29,9 +29,9 @@ class ById:
     def inputs(self, ids, batch_size):
         self.asked.append(ids)
         batches = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
-        return batches.map(lambda i: (self._rows(i),))
+        return batches.map(lambda i: (i, self._rows(i)))
 
-    def batches(self, ids):
+    def batches(self, ids, seeds):
         z = ids.shape[0]
         places = tf.data.Dataset.range(z).batch(self.batch_size)
         if self._reverse:  # As a source that streams has an order of its own.
@@ -116,6 +116,73 @@ def test_a_source_that_returns_too_few_rows_raises():
         trained(Short(), warmup_epochs=0, embeddings="pass")
 
 
+def test_a_source_may_return_the_inputs_in_any_order():
+    class Backward(ById):
+        def inputs(self, ids, batch_size):
+            return super().inputs(ids[::-1].copy(), batch_size)
+
+    expected, _ = trained(ById(), embeddings="pass")
+    weights, _ = trained(Backward(), embeddings="pass")
+    assert largest_difference(expected, weights) == 0
+
+
+@pytest.mark.parametrize("change", [lambda i: i * 0, lambda i: i + 1, lambda i: i - 1])
+def test_a_source_that_returns_other_inputs_raises(change):
+    class Other(ById):
+        def inputs(self, ids, batch_size):
+            return super().inputs(ids, batch_size).map(lambda i, x: (change(i), x))
+
+    with pytest.raises(ValueError, match=r"one row for each id.*78 rows for 78 ids"):
+        trained(Other(), warmup_epochs=0, embeddings="pass")
+
+
+class Noting(ById):
+    """Keeps (id, seed) of each row, by pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.passes = []
+
+    def batches(self, ids, seeds):
+        def note(places):
+            begun = tf.reduce_min(places) == 0
+            drawn = tf.gather(ids, places), tf.gather(seeds, places)
+            tf.numpy_function(self._note, [begun, *drawn], [])
+            return places
+
+        places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
+        return places.map(note).map(
+            lambda p: (
+                p,
+                (self._rows(tf.gather(ids, p)), tf.gather(Y, tf.gather(ids, p))),
+            )
+        )
+
+    def _note(self, begun, ids, seeds):
+        if begun:
+            self.passes.append([])
+        self.passes[-1] += zip(ids.tolist(), seeds.tolist(), strict=True)
+
+
+def test_seeds_are_new_in_each_epoch_and_the_same_in_a_resumed_training():
+    passes = []
+    for first in (0, 2):
+        source = Noting()
+        compiled(network()).fit(
+            source,
+            epochs=4,
+            initial_epoch=first,
+            verbose=0,
+            callbacks=[OverloadingCallback(k=3, warmup_epochs=2)],
+        )
+        passes.append(source.passes[-(4 - first) :])
+    whole, resumed = passes
+    drawn = [seed for rows in whole for _, seed in rows]
+    assert len(set(drawn)) == len(drawn)  # Copies of a sample differ too.
+    assert min(drawn) >= 0
+    assert resumed == whole[2:]
+
+
 def test_what_is_a_source():
     assert isinstance(ById(), SampleSource)
     assert isinstance(InMemory(X, Y), SampleSource)
@@ -128,7 +195,7 @@ def test_what_is_a_source():
 class OwnBatches(ById):
     """Reads from front to back, in batches that end where its files do."""
 
-    def batches(self, ids):
+    def batches(self, ids, seeds):
         z = ids.shape[0]
         sizes = [7, 20, 1]
         edges = np.minimum(np.cumsum(np.resize([0, *sizes], z + 1)), z)
@@ -164,7 +231,7 @@ def test_a_source_with_batches_of_its_own_trains_on_all_samples():
 )
 def test_a_source_that_skips_or_repeats_places_is_refused(broken):
     class Broken(ById):
-        def batches(self, ids):
+        def batches(self, ids, seeds):
             def rows(places):
                 places = broken(places)
                 i = tf.gather(ids, places)
@@ -180,14 +247,14 @@ def test_a_source_that_skips_or_repeats_places_is_refused(broken):
 class Frozen(ById):
     """Reads `ids` once, when its values are not yet those of an epoch."""
 
-    def batches(self, ids):
+    def batches(self, ids, seeds):
         ids = ids.numpy() if isinstance(ids, tf.Variable) else ids
-        return super().batches(tf.constant(ids))
+        return super().batches(tf.constant(ids), seeds)
 
 
 class Mislabeled(ById):
-    def batches(self, ids):
-        return super().batches(ids).map(lambda p, row: (p, (row[0], 2 - row[1])))
+    def batches(self, ids, seeds):
+        return super().batches(ids, seeds).map(lambda p, row: (p, (row[0], 2 - row[1])))
 
 
 @pytest.mark.parametrize("make", [Frozen, Mislabeled])
@@ -199,13 +266,13 @@ def test_a_source_that_yields_other_samples_is_refused(make):
 @pytest.mark.parametrize("labels", ["column", "one-hot"])
 def test_a_source_may_have_labels_of_any_form(labels):
     class Formed(ById):
-        def batches(self, ids):
+        def batches(self, ids, seeds):
             def formed(places, row):
                 x, y = row
                 y = y[:, None] if labels == "column" else tf.one_hot(y, 3)
                 return places, (x, y)
 
-            return super().batches(ids).map(formed)
+            return super().batches(ids, seeds).map(formed)
 
     model = compiled(network(), loss="crossentropy")
     callback = OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")
@@ -229,8 +296,8 @@ def test_a_source_may_have_labels_of_any_form(labels):
 )
 def test_batches_of_another_form_are_refused(change):
     class Broken(ById):
-        def batches(self, ids):
-            return change(super().batches(ids))
+        def batches(self, ids, seeds):
+            return change(super().batches(ids, seeds))
 
     message = r"`batches` of the source must yield \(places, \(x, y\)\).*ensure_shape"
     with pytest.raises(ValueError, match=message):
@@ -269,15 +336,16 @@ def test_the_class_of_a_source_is_not_a_source():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda batches: batches.map(lambda row: row),
-        lambda batches: batches.map(lambda x: (x, x)),
+        lambda batches: batches.map(lambda i, x: (x,)),
+        lambda batches: batches.map(lambda i, x: (x, i)),
+        lambda batches: batches.map(lambda i, x: (i, x, x)),
     ],
 )
 def test_inputs_of_another_form_are_refused(change):
     class Broken(ById):
         def inputs(self, ids, batch_size):
-            batches = super().inputs(ids, batch_size).map(lambda x: x)
+            batches = super().inputs(ids, batch_size)
             return change(batches)
 
-    with pytest.raises(ValueError, match=r"`inputs` of the source must yield tuples"):
+    with pytest.raises(ValueError, match=r"`inputs` of the source must yield pairs"):
         trained(Broken())
