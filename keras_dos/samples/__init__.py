@@ -2,5 +2,6 @@
 
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.memory import InMemory
+from keras_dos.samples.stream import Stream
 
-__all__ = ["InMemory", "SampleSource"]
+__all__ = ["InMemory", "SampleSource", "Stream"]

@@ -117,7 +117,7 @@ class CheckedSource:
             seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
             once = (seen[0] < z) | tf.reduce_all(seen == expected)
             checks = [
-                tf.debugging.Assert(tf.reduce_all(_sparse(y) == asked), [_LABELS]),
+                tf.debugging.Assert(tf.reduce_all(sparse_batch(y) == asked), [_LABELS]),
                 tf.debugging.Assert(once, [_PLACES, z]),
             ]
             with tf.control_dependencies(checks):
@@ -143,7 +143,7 @@ def _check_spec(spec: Any) -> None:
         )
 
 
-def _sparse(y: Any) -> Any:
+def sparse_batch(y: Any) -> Any:
     """Return labels as integers, shape (b,), from (b,), (b, 1) or one-hot (b, n)."""
     one_hot = y.shape.rank == 2 and y.shape[1] != 1
     labels = tf.argmax(y, axis=1) if one_hot else tf.reshape(y, [-1])

@@ -22,12 +22,12 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
         >>> x.numpy().tolist(), batch_size
         ([1.0, 2.0, 3.0], 2)
     """
-    _check_spec(dataset)
+    check_dataset("x", dataset)
     batches = list(dataset)
     if not batches:
         raise ValueError("`x` must not be an empty dataset. Received: 0 batches.")
     for batch in batches:
-        _check_batched([leaf.shape for leaf in tf.nest.flatten(batch)])
+        _check_batched("x", [leaf.shape for leaf in tf.nest.flatten(batch)])
     batch_size = max(int(y.shape[0]) for _, y, *_ in batches)
     with tf.device("CPU:0"):
         try:
@@ -41,36 +41,46 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
     return rows, batch_size
 
 
-def _check_spec(dataset: tf.data.Dataset) -> None:
+def check_dataset(name: str, dataset: tf.data.Dataset) -> None:
+    """Raise unless a dataset has batches of (x, y) or (x, y, sample_weight).
+
+    Args:
+        name: The argument, for errors.
+        dataset: Any dataset.
+
+    Raises:
+        TypeError: If it has parts that are not dense tensors.
+        ValueError: If it is infinite, not batched, or of another structure.
+    """
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
-            "`x` must be a finite dataset, not an infinite one: remove .repeat() "
+            f"`{name}` must be a finite dataset, not an infinite one: remove .repeat() "
             "(`fit` runs the epochs), or limit it with .take(n). "
-            f"Received: x={dataset}."
+            f"Received: {name}={dataset}."
         )
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise ValueError(
-            "`x` must be a dataset of (x, y) or (x, y, sample_weight). "
+            f"`{name}` must be a dataset of (x, y) or (x, y, sample_weight). "
             f"Received: element_spec={spec}."
         )
     dense = all(isinstance(leaf, tf.TensorSpec) for leaf in tf.nest.flatten(spec))
     if not dense or not all(isinstance(part, tf.TensorSpec) for part in spec[1:]):
         raise TypeError(
-            "`x` must be a dataset of dense tensors, labels and sample weights one "
-            "tensor each: map .to_tensor() over ragged and tf.sparse.to_dense over "
+            f"`{name}` must be a dataset of dense tensors, labels and sample weights "
+            "one tensor each: map .to_tensor() over ragged and tf.sparse.to_dense over "
             "sparse ones, and leave out a part that is None. "
             f"Received: element_spec={spec}."
         )
-    _check_batched([leaf.shape for leaf in tf.nest.flatten(spec)])
+    _check_batched(name, [leaf.shape for leaf in tf.nest.flatten(spec)])
 
 
-def _check_batched(shapes: list[tf.TensorShape]) -> None:
+def _check_batched(name: str, shapes: list[tf.TensorShape]) -> None:
     """Raise unless the shapes of a dataset's parts agree in a first axis."""
     sizes = {s[0] for s in shapes if s.rank} - {None}
     if len(sizes) > 1 or any(s.rank == 0 for s in shapes):
         raise ValueError(
-            "`x` must be a batched dataset, with as many labels as inputs in each "
-            "element: add .batch(batch_size). "
+            f"`{name}` must be a batched dataset, with as many labels as inputs in "
+            "each element: add .batch(batch_size). "
             f"Received: an element of shapes {[str(s) for s in shapes]}."
         )

@@ -94,7 +94,9 @@ class QuadrupletBatches:
         self._recorded = recorded
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
-            self._samples = _variable(tf.int64, n_quadruplets)
+            # Any samples, in a number that a source can serve before the first epoch.
+            any_samples = np.arange(n_quadruplets) % len(source.classes)
+            self._samples = tf.Variable(any_samples, trainable=False)
             self._seeds = _variable(tf.int64, n_quadruplets)
             self._neighbors = _variable(tf.int64, n_quadruplets, k)
             self._weights = _variable(tf.float32, n_quadruplets, k + 1)

@@ -1,0 +1,274 @@
+"""A tf.data pipeline that is read anew in each epoch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dos import _checks
+from keras_dos.labels import sparse_labels
+from keras_dos.samples.checked import sparse_batch
+from keras_dos.samples.dataset import check_dataset
+from keras_dos.samples.order import check_mixed, places_by_id, places_of
+
+WINDOW_BYTES = 2**26
+"""Bytes of the samples that a stream shuffles among each other by default."""
+
+_CHANGED = (
+    "The dataset does not yield the same samples in the same order in each pass, so "
+    "neighbors would belong to other samples. Remove .shuffle() or give it "
+    "reshuffle_each_iteration=False; read files in a fixed order; or let samples carry "
+    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: labels, "
+    "or a number of samples, that differ from those of the first pass."
+)
+
+
+class Stream:
+    """A tf.data pipeline as a source of samples, read anew in each epoch.
+
+    What is kept of m samples are their labels. The id of a sample is its place in the
+    dataset, so the dataset must yield the same samples in the same order in each pass,
+    as files that are read in a fixed order do; or its samples carry their ids, as
+    `dataset.enumerate()` numbers them before they are shuffled and batched.
+
+    An epoch goes through the dataset once. Within windows of `buffer_size` samples
+    the copies that r asks for are made, and all are ordered as `fit` shuffles them. So
+    neighboring samples should be of different classes: a dataset that is ordered by
+    class trains badly, and is warned of.
+
+    Args:
+        dataset: A finite and batched dataset of (x, y) or (x, y, sample_weight); or of
+            (ids, (x, y)) or (ids, (x, y, sample_weight)), ids 0..m−1, int64.
+        labels: y of the samples by id, shape (m,) or one-hot (m, n). Defaults to None:
+            read in a first pass over the dataset, which takes its time.
+        augment: A function of (x, seed) that changes one sample at random, such as
+            with `tf.image.stateless_random_flip_left_right(x, seed)`. `seed`, shape
+            (2,), int64, derives from the seed of the callback and the epoch: each copy
+            of a sample has its own, and a resumed training the same ones. The shape
+            must stay. Embeddings from a pass are those of plain samples. Defaults to
+            None.
+        buffer_size: Samples per window. Defaults to None: as many as take 64 MiB.
+
+    Attributes:
+        classes: The class of each sample, shape (m,), int64.
+        batch_size: Samples per step: the largest batch of the dataset, or if there are
+            `labels`, its first.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If the dataset is infinite, empty, not batched, or badly labeled, or
+            if its ids are not those of m samples.
+
+    Example:
+        >>> dataset = tf.data.Dataset.from_tensor_slices(
+        ...     ([10.0, 20.0, 30.0], [0, 0, 1])).batch(2)
+        >>> source = Stream(dataset)
+        >>> source.classes.tolist(), source.batch_size
+        ([0, 0, 1], 2)
+        >>> ids, seeds = tf.constant([1, 2, 2, 0], tf.int64), tf.zeros(4, tf.int64)
+        >>> for places, (x, y) in source.batches(ids, seeds):
+        ...     print(places.numpy().tolist(), x.numpy().tolist())
+        [0, 1] [20.0, 30.0]
+        [2, 3] [30.0, 10.0]
+    """
+
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        *,
+        labels: ArrayLike | None = None,
+        augment: Callable[[Any, tf.Tensor], Any] | None = None,
+        buffer_size: int | None = None,
+    ) -> None:
+        self._numbered = _numbered(dataset)
+        self._augment = augment
+        first = next(iter(self._numbered), None)
+        if first is None:
+            raise ValueError("`dataset` must not be empty. Received: 0 batches.")
+        if labels is None:
+            self.classes, self.batch_size = _read_labels(self._numbered)
+        else:
+            self.classes = _sparse(labels)
+            self.batch_size = len(first[0])
+        if buffer_size is None:
+            buffer_size = max(1, WINDOW_BYTES * len(first[0]) // _bytes(first[1]))
+        self._window = min(
+            _checks.integer("buffer_size", buffer_size, minimum=1), len(self.classes)
+        )
+        check_mixed(self.classes, self._window)
+        if augment is not None:
+            _check_augment(augment, self._numbered.element_spec[1][0])
+
+    def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        """Return inputs to be embedded; see `SampleSource.inputs`."""
+        asked = np.zeros(len(self.classes), bool)
+        asked[ids] = True
+
+        def kept(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
+            rows = tf.where(tf.gather(asked, i))[:, 0]
+            return tf.gather(i, rows), _gather(row[0], rows)
+
+        found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
+        return found.rebatch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def batches(
+        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
+    ) -> tf.data.Dataset:
+        """Return the samples to train on; see `SampleSource.batches`."""
+        m, size = len(self.classes), self._window
+        windows = self._checked().rebatch(size).enumerate()
+
+        def read(order: tf.Tensor, starts: tf.Tensor) -> tf.data.Dataset:
+            def joined(n: tf.Tensor, window: tuple[tf.Tensor, Any]) -> tuple[Any, Any]:
+                i, row = window
+                whole = tf.size(i, tf.int64) == tf.minimum(m - n * size, size)
+                with tf.control_dependencies([tf.Assert(whole, [_CHANGED])]):
+                    places, rows = places_of(i, order, starts)
+                return places, _gather(row, rows)
+
+            return windows.map(joined)
+
+        # Once a pass, since the ids differ from pass to pass.
+        order = tf.data.Dataset.range(1).map(lambda _: places_by_id(ids, m))
+        batches = order.flat_map(read).rebatch(self.batch_size)
+        if self._augment is None:
+            return batches.prefetch(tf.data.AUTOTUNE)
+        augment = self._augment
+
+        def augmented(places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, Any]:
+            x, *others = row
+            x = _map_samples(augment, x, tf.gather(seeds, places))
+            return places, (x, *others)
+
+        return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _checked(self) -> tf.data.Dataset:
+        """Return batches of (ids, row) that end in an error if the labels changed."""
+        m = len(self.classes)
+
+        def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
+            known = tf.gather(self.classes, tf.clip_by_value(i, 0, m - 1))
+            same = (i >= 0) & (i < m) & (known == sparse_batch(row[1]))
+            with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
+                return tf.identity(i), row
+
+        return self._numbered.map(check)
+
+
+def _numbered(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches of (ids, (x, y[, sample_weight])).
+
+    Raises:
+        TypeError: If it is not a dataset, or has parts that are not dense tensors.
+        ValueError: If it is infinite, not batched, or of another structure.
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            "`dataset` must be a tf.data.Dataset; for random access by id use "
+            f"keras_dos.samples.Indexed. Received: {type(dataset).__name__}."
+        )
+    spec = dataset.element_spec
+    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], tuple):
+        check_dataset("dataset", dataset.map(lambda i, row: row))
+        if getattr(spec[0], "dtype", None) != tf.int64 or spec[0].shape.rank != 1:
+            raise ValueError(
+                "`dataset` must have ids of shape (b,), int64, in (ids, (x, y)): use "
+                "dataset.enumerate() before .batch(). "
+                f"Received: element_spec={spec}."
+            )
+        return dataset
+    check_dataset("dataset", dataset)
+
+    def number(start: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
+        end = start + tf.shape(row[1], tf.int64)[0]
+        return end, (tf.range(start, end), row)
+
+    return dataset.scan(tf.zeros([], tf.int64), number)
+
+
+def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
+    """Return the class of each sample by id, and the largest batch.
+
+    Raises:
+        ValueError: If the labels are bad, or the ids not those of m samples.
+    """
+    ids, labels = zip(
+        *(
+            (i.numpy(), y.numpy())
+            for i, y in numbered.map(lambda i, row: (i, row[1])).prefetch(8)
+        ),
+        strict=True,
+    )
+    all_ids = np.concatenate(ids)
+    classes = _sparse(np.concatenate(labels))
+    order = np.argsort(all_ids, kind="stable")
+    if not np.array_equal(all_ids[order], np.arange(len(all_ids))):
+        raise ValueError(
+            "`dataset` must have each id 0..m−1 once. Received: "
+            f"{len(np.unique(all_ids))} different ids from {all_ids.min()} to "
+            f"{all_ids.max()} for m={len(all_ids)} samples."
+        )
+    return classes[order], max(map(len, ids))
+
+
+def _sparse(labels: Any) -> NDArray[np.int64]:
+    try:
+        return sparse_labels(np.asarray(labels))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`labels` must be classes: {error}") from error
+
+
+def _gather(structure: Any, rows: tf.Tensor) -> Any:
+    return tf.nest.map_structure(lambda t: tf.gather(t, rows), structure)
+
+
+def _bytes(row: Any) -> int:
+    """Return the bytes of a batch, in which strings count as long as they are."""
+    total = 0
+    for leaf in tf.nest.flatten(row):
+        if leaf.dtype == tf.string:
+            total += int(tf.reduce_sum(tf.strings.length(leaf)))
+        else:
+            total += leaf.dtype.size * int(tf.size(leaf))
+    return max(1, total)
+
+
+def _sample_spec(x_spec: Any) -> Any:
+    return tf.nest.map_structure(
+        lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), x_spec
+    )
+
+
+def _map_samples(augment: Callable[[Any, tf.Tensor], Any], x: Any, seeds: Any) -> Any:
+    """Return x with each sample changed, by its own stateless seed."""
+    spec = tf.nest.map_structure(tf.type_spec_from_value, x)
+    pairs = tf.stack([seeds, tf.zeros_like(seeds)], axis=1)
+    return tf.map_fn(
+        lambda sample: augment(*sample),
+        (x, pairs),
+        fn_output_signature=_sample_spec(spec),
+    )
+
+
+def _check_augment(augment: Callable[[Any, tf.Tensor], Any], x_spec: Any) -> None:
+    """Raise unless the function keeps the structure, shapes and types of a sample."""
+    expected = _sample_spec(x_spec)
+    traced = tf.function(augment).get_concrete_function(
+        expected, tf.TensorSpec([2], tf.int64)
+    )
+    received = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
+    try:
+        same = tf.nest.map_structure(
+            lambda a, b: a.dtype == b.dtype and a.shape.is_compatible_with(b.shape),
+            expected,
+            received,
+        )
+    except (TypeError, ValueError):
+        same = False
+    if not all(tf.nest.flatten(same)):
+        raise ValueError(
+            "`augment` must return a sample of the structure, shapes and types of the "
+            f"one that it receives, {expected}. Received: {received}."
+        )

@@ -1,0 +1,322 @@
+"""Streams: read anew in each epoch, aligned, and refused where they cannot be."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from alignment import EPOCHS, PIXELS, M, X, Y, assert_aligned, epochs_of
+from toy import blobs, compiled, largest_difference, network
+
+from keras_dos import OverloadingCallback
+from keras_dos.samples import InMemory, SampleSource, Stream
+
+WEIGHTS = np.linspace(0.5, 2.0, M).astype("float32")
+
+
+def dataset(batch_size=8, *, x=X, y=Y, drop_remainder=False):
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+    return rows.batch(batch_size, drop_remainder)
+
+
+def numbered(batch_size=8, *, x=X):
+    """Shuffled anew in each pass, with ids."""
+    rows = tf.data.Dataset.from_tensor_slices((x, Y)).enumerate()
+    return rows.shuffle(M).batch(batch_size)
+
+
+def uneven():
+    """Batches of 9, 50 and 0 samples."""
+    parts = [dataset(50).take(1), dataset(59).map(lambda x, y: (x[50:], y[50:]))]
+    return (
+        parts[0]
+        .concatenate(parts[1].map(lambda x, y: (x[:0], y[:0])))
+        .concatenate(parts[1])
+    )
+
+
+def jitter(x, seed):
+    noise = tf.random.stateless_normal(x.shape[1:] if len(x.shape) > 1 else [6], seed)
+    return tf.concat([x[:1], x[1:] + 0.1 * noise], axis=0)
+
+
+def trained(source, *, epochs=4, first=0, shuffle=True, **settings):
+    model = compiled(network())
+    settings = {"k": 3, "warmup_epochs": 2, **settings}
+    model.fit(
+        source,
+        epochs=epochs,
+        initial_epoch=first,
+        shuffle=shuffle,
+        verbose=0,
+        callbacks=[OverloadingCallback(**settings)],
+    )
+    return model.get_weights()
+
+
+@pytest.mark.parametrize(
+    ("make", "buffer_size", "augment", "embeddings"),
+    [
+        (dataset, None, None, "training"),
+        (dataset, 8, jitter, "pass"),
+        (dataset, 1, None, "pass"),
+        (numbered, None, None, "pass"),
+        (numbered, 13, jitter, "training"),
+        (uneven, 20, jitter, "training"),
+        (uneven, None, None, "pass"),
+    ],
+)
+def test_neighbors_are_those_of_the_very_sample(make, buffer_size, augment, embeddings):
+    source = Stream(make(), augment=augment, buffer_size=buffer_size)
+    assert isinstance(source, SampleSource)
+    assert_aligned(source, embeddings=embeddings)
+
+
+def test_a_dropped_remainder_takes_no_part():
+    source = Stream(dataset(8, drop_remainder=True))
+    assert len(source.classes) == M - M % 8
+    ids = [batch[0][:, 0] for batches, _ in epochs_of(source) for batch in batches]
+    assert np.concatenate(ids).max() == M - M % 8 - 1
+
+
+def test_each_sample_comes_as_often_as_r_says():
+    rates = [1, 1.5, 3]
+    for seen in assert_aligned(Stream(dataset(), buffer_size=10), r=rates)[1:]:
+        copies = np.array([len(seen[i]) for i in range(M)])
+        for j, rate in enumerate(rates):
+            of_class = copies[j == Y]
+            assert of_class.sum() == rate * len(of_class)
+            assert np.ptp(of_class) == (rate % 1 > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("embeddings", ["training", "pass"])
+def test_a_stream_trains_as_memory_does_in_the_same_order(embeddings):
+    """Bit for bit; by windows without shuffling, or shuffled in one window."""
+    memory = InMemory(PIXELS, Y, batch_size=8)
+    expected = trained(memory, embeddings=embeddings)
+    for make in (dataset, numbered):
+        weights = trained(Stream(make(x=PIXELS)), embeddings=embeddings)
+        assert largest_difference(expected, weights) == 0
+    arguments = {"shuffle": False, "r": 1, "embeddings": embeddings}
+    expected = trained(memory, **arguments)
+    weights = trained(Stream(dataset(x=PIXELS), buffer_size=10), **arguments)
+    assert largest_difference(expected, weights) == 0
+
+
+@pytest.mark.slow
+def test_sample_weights_stay_with_their_samples():
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y, WEIGHTS)).batch(8)
+    expected = trained(InMemory(PIXELS, Y, WEIGHTS, batch_size=8))
+    assert largest_difference(expected, trained(Stream(rows))) == 0
+    assert largest_difference(expected, trained(Stream(dataset(x=PIXELS)))) > 0
+
+
+def test_one_hot_labels():
+    one_hot = np.eye(3, dtype="float32")[Y]
+    source = Stream(dataset(y=one_hot))
+    assert source.classes.tolist() == Y.tolist()
+    assert Stream(dataset(y=one_hot), labels=one_hot).classes.tolist() == Y.tolist()
+
+
+def test_epochs_have_orders_of_their_own_that_follow_from_the_seed():
+    def orders(seed, first=0):
+        source = Stream(dataset(), buffer_size=20)
+        return [
+            np.concatenate([batch[0][:, 0] for batch in batches]).tolist()
+            for batches, _ in epochs_of(
+                source, embeddings="pass", first=first, seed=seed
+            )
+        ]
+
+    zero = orders(0)
+    assert len({tuple(order) for order in zero}) == EPOCHS
+    assert orders(0) == zero
+    assert orders(0, first=1) == zero[1:]
+    assert orders(1)[0] != zero[0]
+
+
+# What is read, and when.
+
+
+class Counted:
+    """A dataset that counts its passes and the rows read, from a generator."""
+
+    def __init__(self, x=X):
+        self.size, self.passes, self._x = M, 0, x
+        spec = tf.TensorSpec([x.shape[1]], tf.float32), tf.TensorSpec([], tf.int64)
+        self.dataset = tf.data.Dataset.from_generator(
+            self._rows, output_signature=spec
+        ).batch(8)
+
+    def _rows(self):
+        self.passes += 1
+        for i in np.arange(self.size) % M:
+            yield self._x[i], Y[i]
+
+
+def test_each_epoch_is_one_pass():
+    counted = Counted()
+    source = Stream(counted.dataset, labels=Y)
+    before = counted.passes
+    for epoch, _ in enumerate(epochs_of(source)):
+        assert counted.passes - before == epoch + 1
+
+
+def test_labels_save_the_first_pass():
+    given, read = Counted(), Counted()
+    Stream(given.dataset, labels=Y)
+    Stream(read.dataset)
+    assert read.passes == given.passes + 1
+
+
+def test_random_augmentation_of_the_dataset_is_alive():
+    def noisy(x, y):
+        return tf.concat([x[:, :1], x[:, 1:] + tf.random.normal([1, 6])], 1), y
+
+    tf.random.set_seed(None)
+    first, second, _ = assert_aligned(Stream(dataset().map(noisy)))
+    assert all((first[i][0] != second[i][0]).any() for i in range(M))
+
+
+def test_augmentation_is_new_by_epoch_and_copy_and_repeated_by_a_resume():
+    def pixels(first):
+        source = Stream(dataset(), augment=jitter, buffer_size=20)
+        return [
+            np.concatenate([batch[0] for batch in batches])
+            for batches, _ in epochs_of(source, first=first, embeddings="pass")
+        ]
+
+    whole = pixels(0)
+    drawn = np.concatenate(whole)[:, 1:]
+    assert len(np.unique(drawn, axis=0)) == len(drawn)
+    np.testing.assert_array_equal(pixels(1)[0], whole[1])
+
+
+def test_a_pass_embeds_plain_samples():
+    def shift(x, seed):
+        return x + 1000.0
+
+    source = Stream(dataset(), augment=shift)
+    *_, (_, tables) = epochs_of(source, embeddings="pass")
+    np.testing.assert_array_equal(tables[0], X[Y == 0, 1:])
+
+
+def test_structured_inputs_are_augmented():
+    def rows(x, y):
+        return {"a": x[:, :3], "b": x[:, 3:]}, y
+
+    def augment(x, seed):
+        return {"a": x["a"] + tf.random.stateless_uniform([3], seed), "b": x["b"]}
+
+    source = Stream(dataset().map(rows), augment=augment)
+    ids = tf.range(M, dtype=tf.int64)
+    for places, (x, _) in source.batches(ids, ids):
+        assert (x["a"].numpy() != X[places, :3]).all()
+        np.testing.assert_array_equal(x["b"], X[places, 3:])
+
+
+# What is refused.
+
+
+def test_a_dataset_that_shuffles_is_refused():
+    shuffled = tf.data.Dataset.from_tensor_slices((PIXELS, Y)).shuffle(M).batch(8)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"same order in each pass"
+    ):
+        trained(Stream(shuffled))
+
+
+def test_a_dataset_that_shuffles_once_is_right():
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y))
+    once = rows.shuffle(M, seed=3, reshuffle_each_iteration=False).batch(8)
+    source = Stream(once)
+    assert source.classes.tolist() != Y.tolist()
+    trained(source)
+
+
+@pytest.mark.parametrize(
+    ("size", "buffer_size"),
+    [(M - 20, 19), (M - 1, 20), (M + 1, 20), (M - 1, 100), (M + 20, 100)],
+)
+def test_a_dataset_of_another_size_is_refused(size, buffer_size):
+    counted = Counted(PIXELS)
+    source = Stream(counted.dataset, buffer_size=buffer_size)
+    counted.size = size
+    with pytest.raises(
+        tf.errors.OpError, match=r"same order in each pass|contained only"
+    ):
+        trained(source)
+
+
+@pytest.mark.parametrize("change", [lambda i: i * 0, lambda i: i + 1, lambda i: -i])
+def test_ids_that_are_not_those_of_m_samples_are_refused(change):
+    other = numbered(x=PIXELS).map(lambda i, row: (change(i), row))
+    with pytest.raises(ValueError, match=rf"each id 0..m−1 once.*m={M}"):
+        Stream(other)
+    with pytest.raises(tf.errors.OpError, match=r"same order|each place"):
+        trained(Stream(other, labels=Y))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: X, TypeError, r"tf.data.Dataset; for random access.*Indexed.*ndarray"),
+        (lambda: dataset().repeat(), ValueError, r"`dataset` must be a finite"),
+        (lambda: dataset().take(0), ValueError, r"must not be empty"),
+        (lambda: dataset().unbatch(), ValueError, r"`dataset` must be a batched"),
+        (
+            lambda: dataset().map(lambda x, y: x),
+            ValueError,
+            r"`dataset` must be a .*of",
+        ),
+        (
+            lambda: numbered().map(lambda i, row: (tf.cast(i, tf.int32), row)),
+            ValueError,
+            r"ids of shape \(b,\), int64",
+        ),
+        (lambda: dataset(y=Y + 0.5), ValueError, r"`labels` must be classes"),
+        (lambda: dataset(y=-Y), ValueError, r"`labels` must be classes"),
+    ],
+)
+def test_datasets_of_another_form_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        Stream(make())
+
+
+@pytest.mark.parametrize("labels", [Y[:-1], Y[::-1].copy(), np.append(Y, 0)])
+def test_labels_that_are_not_those_of_the_dataset_are_refused(labels):
+    with pytest.raises(tf.errors.OpError, match=r"same order in each pass"):
+        trained(Stream(dataset(x=PIXELS), labels=labels))
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        lambda x, seed: x[1:],
+        lambda x, seed: tf.cast(x, tf.float64),
+        lambda x, seed: (x, x),
+        lambda x, seed: x[None],
+    ],
+)
+def test_an_augmentation_that_changes_the_form_is_refused(augment):
+    with pytest.raises(ValueError, match=r"`augment` must return a sample of"):
+        Stream(dataset(), augment=augment)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "all"])
+def test_a_bad_buffer_size_is_refused(size):
+    with pytest.raises((TypeError, ValueError), match=r"`buffer_size`.*Received"):
+        Stream(dataset(), buffer_size=size)
+
+
+def test_a_dataset_in_the_order_of_classes_is_warned_of():
+    order = np.argsort(Y, kind="stable")
+    with pytest.warns(UserWarning, match=r"ordered by class.*20 of 59 samples"):
+        Stream(dataset(x=X[order], y=Y[order]), buffer_size=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Stream(dataset(x=X[order], y=Y[order]))  # All in one window.
+        Stream(dataset(), buffer_size=20)
+        x, y = blobs((5000, 100, 3))
+        Stream(dataset(64, x=x, y=y), buffer_size=100)
