@@ -5,10 +5,13 @@ from typing import Any, Literal
 
 import keras
 
+from keras_dos import _checks
 from keras_dos.draws import WeightSampler, draw_weights
+from keras_dos.labels import class_counts
 from keras_dos.objective import MicroClusterObjective
 from keras_dos.parameters import ClassWiseInt, ClassWiseRate
 from keras_dos.rounds import Rounds
+from keras_dos.samples import SampleSource
 from keras_dos.schedule import Schedule
 from keras_dos.search import NeighborSearch
 from keras_dos.settings import Settings
@@ -149,6 +152,33 @@ class OverloadingCallback(keras.callbacks.Callback):
             logit_adjustment=logit_adjustment,
             seed=seed,
         )
+
+    def steps_per_epoch(self, y: Any, batch_size: int = 32) -> int:
+        """Return the steps of each epoch of `fit`, such as for a learning rate.
+
+        Args:
+            y: The training labels: integers (m,) or (m, 1), or one-hot (m, n); or a
+                `keras_dos.samples.SampleSource`, whose batch size counts.
+            batch_size: Samples per step. Defaults to 32, as in `fit`.
+
+        Returns:
+            ceil(Σ_j r_j m_j / batch size).
+
+        Raises:
+            TypeError: If an argument is of the wrong type.
+            ValueError: If a label or the batch size is out of range, or the settings
+                do not fit the labels.
+
+        Example:
+            >>> y = [0] * 900 + [1] * 100
+            >>> OverloadingCallback(r=3).steps_per_epoch(y, batch_size=100)
+            12
+        """
+        if isinstance(y, SampleSource):
+            y, batch_size = y.classes, y.batch_size
+        batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        z = self.settings.class_parameters(class_counts(y)).n_quadruplets
+        return -(-z // batch_size)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Raise TypeError unless `DOSModel.fit` runs this training."""

@@ -13,7 +13,6 @@ from keras_dos import _checks
 from keras_dos.embeddings import Embeddings
 from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
-from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples import SampleSource
 from keras_dos.samples.checked import checked
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
@@ -27,6 +26,8 @@ __all__ = ["Rounds"]
 # Mean squared distance to the neighbors, in units of that at the refresh, above which
 # embeddings are far from those stored. About 1 is usual, up to 4 with heavy Dropout.
 FAR_OFF = 5.0
+# Epochs of so many times the samples are hardly what r was meant to ask for.
+LONG_EPOCH = 10
 
 # Random streams that derive from one seed.
 _ROUND, _EPOCH_ORDER, _PASS_ORDER, _AUGMENTATION = range(4)
@@ -85,16 +86,12 @@ class Rounds:
         shuffle: bool = True,
     ) -> None:
         source = checked(source)
-        self.parameters = resolve_class_parameters(
-            class_counts(source.classes, n_classes),
-            k=settings.k,
-            r=settings.r,
-            minority=settings.minority,
-            k_majority=settings.k_majority,
-        )
-        self.loss = TrainingLoss(settings.objective, loss, n_classes)
         self._settings = settings
         self._source = source
+        counts = class_counts(source.classes, n_classes)
+        self.parameters = settings.class_parameters(counts)
+        self._warn_of_long_epochs()
+        self.loss = TrainingLoss(settings.objective, loss, n_classes)
         self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
         if epochs > 0:
@@ -207,6 +204,17 @@ class Rounds:
                 f"took place: rounds start at epoch {first + 1}. Train for more "
                 "epochs, lower `warmup_epochs`, or let EarlyStopping wait with "
                 f"start_from_epoch={first}.",
+                stacklevel=2,
+            )
+
+    def _warn_of_long_epochs(self) -> None:
+        z, m = self.parameters.n_quadruplets, len(self._source.classes)
+        if z > LONG_EPOCH * m:
+            warnings.warn(
+                f"An epoch has {z:,} quadruplets of {m:,} samples, as `r` asks, and "
+                f"takes {z / m:.0f} times as long as a pass over the samples. Use "
+                'r="moderate", or fewer epochs. Received: '
+                f"r={self._settings.r!r}.",
                 stacklevel=2,
             )
 

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keras_dos import _checks
 from keras_dos.draws import WeightSampler, draw_weights
 from keras_dos.objective import LOSS_FORMS, MicroClusterObjective
-from keras_dos.parameters import ClassWiseInt, ClassWiseRate, check_k, check_r
+from keras_dos.parameters import (
+    ClassParameters,
+    ClassWiseInt,
+    ClassWiseRate,
+    check_k,
+    check_r,
+    resolve_class_parameters,
+)
 from keras_dos.schedule import Schedule, WarmupSchedule
 from keras_dos.search import NeighborSearch
 
@@ -67,6 +77,23 @@ class Settings:
         if self.logit_adjustment is not None:
             _checks.number("logit_adjustment", self.logit_adjustment)
         _checks.integer("seed", self.seed, minimum=0)
+
+    def class_parameters(self, counts: NDArray[np.int64]) -> ClassParameters:
+        """Return the class-wise k and r, and the size of Z'.
+
+        Args:
+            counts: Samples per class, shape (n,).
+
+        Raises:
+            ValueError: As `resolve_class_parameters`.
+        """
+        return resolve_class_parameters(
+            counts,
+            k=self.k,
+            r=self.r,
+            minority=self.minority,
+            k_majority=self.k_majority,
+        )
 
     @property
     def objective(self) -> MicroClusterObjective:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from toy import blobs, compiled, identity_network, largest_difference, network
 
 from keras_dos import DOSModel, MicroClusterObjective, OverloadingCallback
+from keras_dos.samples import InMemory
 from keras_dos.schedule import WarmupSchedule
 from keras_dos.search import ExactSearch
 from keras_dos.settings import Settings
@@ -589,3 +590,49 @@ def test_fit_works_under_a_debugger():
         text=True,
     )
     assert done.stdout == "fitted\n", done.stderr[-2000:]
+
+
+# The length of an epoch.
+
+
+@pytest.mark.parametrize("r", ["moderate", "balance", 2.5, [1, 2, 3]])
+def test_steps_per_epoch_are_those_of_fit(r):
+    x, y = blobs()
+    steps = []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: steps.append(step)
+    )
+    callback = OverloadingCallback(k=3, r=r)
+    compiled(network()).fit(
+        x, y, batch_size=7, epochs=2, verbose=0, callbacks=[callback, count]
+    )
+    assert len(steps) == 2 * callback.steps_per_epoch(y, batch_size=7)
+    one_hot = np.eye(3)[y]
+    assert callback.steps_per_epoch(one_hot, 7) == callback.steps_per_epoch(y, 7)
+    source = InMemory(x, y, batch_size=7)
+    assert callback.steps_per_epoch(source) == callback.steps_per_epoch(y, 7)
+
+
+@pytest.mark.parametrize(
+    ("y", "batch_size", "error", "message"),
+    [
+        ([0, 1, -1], 32, ValueError, "-1"),
+        ([0, 1, 1], 0, ValueError, "`batch_size` must be at least 1"),
+        ([0, 1, 1], 1.5, TypeError, "`batch_size` must be an integer"),
+        ("labels", 32, TypeError, "`labels`"),
+    ],
+)
+def test_steps_per_epoch_refuses_bad_arguments(y, batch_size, error, message):
+    with pytest.raises(error, match=message):
+        OverloadingCallback(r=[1, 2]).steps_per_epoch(y, batch_size)
+
+
+def test_epochs_that_r_makes_very_long_are_warned_of():
+    x, y = blobs((60, 50, 4))
+    model = compiled(network())
+    callback = OverloadingCallback(k=0, r={2: 300})
+    message = r"1,310 quadruplets of 114 samples.*11 times as long"
+    with pytest.warns(UserWarning, match=message):
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
+    callback = OverloadingCallback(k=0, r={2: 250})
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
