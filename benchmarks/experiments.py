@@ -7,9 +7,11 @@ from typing import Any
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
 from benchmarks.entries import DOS, PAPER_SETTING, Entry
+from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
     BARS,
+    HALF_SIZE,
     LENGTHS,
     LONG_TAIL,
     MANY,
@@ -200,6 +202,14 @@ CANDIDATES = (
 )
 
 
+RECIPE_ROWS = tuple(
+    Entry(name if form == "alone" else f"{name} + {form}", "recipe", settings)
+    for name in RECIPES
+    for form in FORMS
+    for settings in [{"name": name, "form": form}]
+)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A named experiment.
@@ -285,6 +295,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         TODAY_ROWS,
         tuned_on=TODAY[:1],
         seeds=range(3),
+    ),
+    "recipes": Experiment(
+        "DOS on top of what people train with",
+        (HALF_SIZE,),
+        _fixed(*RECIPE_ROWS),
     ),
     "table6": _comparison(
         "Table 6: the paper's comparison over reduction rates",

@@ -12,6 +12,7 @@ def resnet(
     n_classes: int,
     blocks: int = 1,
     flip: bool = True,
+    augment: bool = True,
 ) -> DOSModel:
     """Build a narrow residual network for small images (He et al., CVPR 2016).
 
@@ -26,15 +27,17 @@ def resnet(
         blocks: Basic blocks per stage. Defaults to 1.
         flip: Whether images are flipped at random, which digits do not survive.
             Defaults to True.
+        augment: Whether images are flipped and shifted at all. Defaults to True.
 
     Returns:
         An uncompiled model on images with values 0 to 255.
     """
     inputs = Input(input_shape, name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    if flip:
+    if augment and flip:
         x = layers.RandomFlip("horizontal", seed=1)(x)
-    x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
+    if augment:
+        x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
     x = _convolution(x, 16)
     for stage, filters in enumerate((16, 32, 64)):
         for block in range(blocks):

@@ -167,7 +167,7 @@ MANY = (
         "ResNet-8",
     ),
 )
-
+HALF_SIZE = MANY[-1]
 
 # The comparison on networks of today; settings are chosen on the first alone.
 TODAY = (

@@ -525,6 +525,28 @@ def worst_cases(reader: Reader) -> str:
     )
 
 
+def recipes(reader: Reader) -> str:
+    """Return each recipe alone, with rounds without neighbors, and with DOS."""
+    (problem,) = reader.experiment.problems
+    values: dict[str, dict[str, Values]] = {}
+    for entry in reader.entries:
+        forms = values.setdefault(entry.settings["name"], {})
+        forms[entry.settings["form"]] = reader.values(entry, problem)
+    rows = []
+    for name, of in values.items():
+        ours = of["DOS"]
+        others = "alone", "no neighbors"
+        gains = [shown_difference(ours, of[form]) for form in others]
+        rows.append([name, *map(mean_sd, of.values()), *gains])
+    header = ["recipe", *next(iter(values.values()))]
+    header += ["DOS less alone [95 % CI]", "DOS less no neighbors [95 % CI]"]
+    return f"### {problem.title}\n\n{markdown(header, rows)}" + (
+        f"\nBalanced accuracy in %, {reader.draws} draws, paired; the same steps for "
+        'all. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
+        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
+    )
+
+
 def lengths(reader: Reader) -> str:
     """Return F1 of the CNN and of DOS over the length of the training."""
     rows = []
@@ -548,6 +570,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "cifar10_lt": long_tail,
     "defaults": ablations,
     "many": worst_cases,
+    "recipes": recipes,
     "resnet": residual,
     "table5": table_5,
     "table6": table_6,

@@ -1,6 +1,11 @@
 """Each method as a small Keras piece; `METHODS` names them all."""
 
-from benchmarks.methods import baselines, deep_over_sampling, metric_learning
+from benchmarks.methods import (
+    baselines,
+    deep_over_sampling,
+    metric_learning,
+    recipes,
+)
 from benchmarks.methods.task import Method, Readouts, Task, Trained
 
 METHODS: dict[str, Method] = {
@@ -19,6 +24,7 @@ METHODS: dict[str, Method] = {
     "triplet": metric_learning.triplet,
     "lmle": metric_learning.lmle,
     "dos": deep_over_sampling.dos,
+    "recipe": recipes.recipe,
 }
 
 __all__ = ["METHODS", "Method", "Readouts", "Task", "Trained"]

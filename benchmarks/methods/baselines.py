@@ -62,7 +62,7 @@ def logit_adjustment(task: Task, tau: float = 1.0) -> Trained:
 
 def mixup(task: Task, alpha: float = 0.2, tau: float = 0.0) -> Trained:
     """Train on mixed images and labels; with τ > 0 with logit adjustment."""
-    data = samples.mixed_up(_shuffled(task), alpha, task.seed)
+    data = samples.mixed_up(shuffled(task), alpha, task.seed)
     loss = losses.logit_adjusted_mixed(task.counts, tau)
     return train(
         task, task.network(), loss if tau else "categorical_crossentropy", data
@@ -86,10 +86,7 @@ def deferred_logit_adjustment(
 
 def ldam_drw(task: Task, scale: float = 30.0, fraction: float = 0.2) -> Trained:
     """Train with LDAM and deferred re-weighting; the head compares directions."""
-    network = task.network()
-    embedding = network.output["embedding"]
-    p = losses.CosineHead(10, scale, name="probabilities")(embedding)
-    model = DOSModel(network.input, {"embedding": embedding, "probabilities": p})
+    model = losses.with_cosine_head(task.network(), scale)
     loss = losses.ldam(task.counts, scale)
     return _deferred(task, model, loss, fraction, class_weight=_effective(task))
 
@@ -128,7 +125,7 @@ def _deferred(
 ) -> Trained:
     """Train, and change the loss or the weights of classes for the last epochs."""
     first = _first_epochs(task, fraction)
-    data = _shuffled(task)
+    data = shuffled(task)
     started = time.perf_counter()
     task.compile(model, loss)
     settings: dict[str, Any] = {
@@ -168,13 +165,14 @@ def train(
     *,
     epochs: int | None = None,
     class_weight: dict[int, float] | None = None,
+    optimizer: keras.optimizers.Optimizer | None = None,
 ) -> Trained:
     """Train for the budget, or for some of its epochs."""
     epochs = task.epochs if epochs is None else epochs
     if data is None:
-        data = _shuffled(task)
+        data = shuffled(task)
     started = time.perf_counter()
-    task.compile(model, loss, steps=epochs * task.steps)
+    task.compile(model, loss, optimizer, steps=epochs * task.steps)
     history: keras.callbacks.History = model.fit(
         data,
         epochs=epochs,
@@ -188,7 +186,8 @@ def train(
     return Trained({"softmax": p}, epochs * task.steps, seconds, history.history)
 
 
-def _shuffled(task: Task) -> tf.data.Dataset:
+def shuffled(task: Task) -> tf.data.Dataset:
+    """Return endless batches of the training set, each pass in an order of its own."""
     return samples.shuffled(task.x, task.y, task.batch_size, task.seed)
 
 

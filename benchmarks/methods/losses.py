@@ -12,6 +12,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from keras_dos import DOSModel
+
 Loss = Callable[[Any, Any], Any]
 
 
@@ -99,3 +101,10 @@ class CosineHead(keras.layers.Layer):
         directions = ops.normalize(embedding, axis=-1)
         cosine = ops.matmul(directions, ops.normalize(self.kernel, axis=0))
         return ops.softmax(self.scale * cosine)
+
+
+def with_cosine_head(network: DOSModel, scale: float) -> DOSModel:
+    """Return a network whose head is replaced by a fresh `CosineHead`."""
+    embedding = network.output["embedding"]
+    p = CosineHead(network.output["probabilities"].shape[-1], scale)(embedding)
+    return DOSModel(network.input, {"embedding": embedding, "probabilities": p})

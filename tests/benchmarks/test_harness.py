@@ -305,6 +305,19 @@ def test_lengths_of_balanced_training_are_shown_beside_the_cnn(tmp_path):
         assert f"| 50.0 ± 0.0 | {50 + epochs:.1f} ± 0.0 | +{epochs:.1f} [" in line
 
 
+def test_recipes_are_shown_alone_and_with_dos(tmp_path):
+    experiment = replace(EXPERIMENTS["recipes"], seeds=range(2))
+    store = Store(tmp_path)
+    gains = {"alone": 0.0, "no neighbors": 0.1, "DOS": 0.12}
+    for cell in experiment.cells(store):
+        store.add(cell, record(0.5 + gains[cell.settings["form"]]))
+    text = tables.document("recipes", tables.Reader(experiment, store))
+    assert "| recipe | alone | no neighbors | DOS |" in text
+    row = "| mixup | 50.0 ± 0.0 | 60.0 ± 0.0 | 62.0 ± 0.0 | +12.0 [+12.0, +12.0] |"
+    assert row in text
+    assert text.count("| +2.0 [+2.0, +2.0] |") == 7
+
+
 def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
     problems_ = (PROBLEM, replace(PROBLEM, name="other", title="Other"))
     rows = (

@@ -223,6 +223,19 @@ def test_every_method_takes_the_same_steps_and_learns(name, task):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["alone", "no neighbors", "DOS"])
+@pytest.mark.parametrize("name", ["mixup", "LDAM", "weight averaging"])
+def test_recipes_take_the_same_steps_with_dos_and_without(name, form, task):
+    trained = METHODS["recipe"](task, name=name, form=form)
+    assert trained.steps == 45
+    correct = trained.readouts["softmax"].argmax(axis=1) == task.y[::4]
+    assert np.mean(correct) > 0.3
+    rounds = {"embedding_loss", "loss"} <= set(trained.history)
+    assert rounds == (form != "alone")
+    assert bool(np.any(trained.history.get("embedding_loss", 0))) == (form == "DOS")
+
+
+@pytest.mark.slow
 def test_a_larger_r_of_dos_means_fewer_epochs(task):
     trained = METHODS["dos"](task, r="balance", k_majority=0)
     # 30 in each class: 300 samples, 15 steps: still three epochs.

@@ -1,0 +1,125 @@
+"""What people train with today, alone and with Deep Over-sampling on top."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from benchmarks import networks
+from benchmarks.methods import losses
+from benchmarks.methods.baselines import CROSS_ENTROPY, shuffled, train
+from benchmarks.methods.samples import mixed_up
+from benchmarks.methods.task import Task, Trained
+from keras_dos import DOSModel, OverloadingCallback
+
+LDAM_SCALE = 30.0
+FORMS: dict[str, dict[str, Any] | None] = {
+    "alone": None,
+    "no neighbors": {"k": 0, "logit_adjustment": 1.0},
+    "DOS": {},
+}
+
+
+def recipe(task: Task, *, name: str = "augmentation", form: str = "DOS") -> Trained:
+    """Train by a recipe, with the callback or without.
+
+    Args:
+        task: What to train on.
+        name: A key of `RECIPES`. Defaults to "augmentation", that of the network.
+        form: A key of `FORMS`: the recipe alone, with the same rounds but no
+            neighbors, or with the defaults of `OverloadingCallback`. Defaults to "DOS".
+    """
+    return RECIPES[name](task, FORMS[form])
+
+
+def _with_loss(
+    loss: Callable[[Task], Any], network: Callable[[Task], DOSModel] = Task.network
+) -> Callable[[Task, dict[str, Any] | None], Trained]:
+    def run(task: Task, settings: dict[str, Any] | None) -> Trained:
+        model = network(task)
+        if settings is None:
+            return train(task, model, loss(task))
+        task.compile(model, loss(task))
+        return _fit(task, model, settings)
+
+    return run
+
+
+def _weight_averaging(task: Task, settings: dict[str, Any] | None) -> Trained:
+    """Keep a moving average of the weights, which `fit` takes over at its end."""
+    model = task.network()
+    optimizer = task.new_optimizer(task.epochs * task.steps)
+    optimizer.use_ema = True
+    if settings is None:
+        return train(task, model, CROSS_ENTROPY, optimizer=optimizer)
+    task.compile(model, CROSS_ENTROPY, optimizer)
+    return _fit(task, model, settings)
+
+
+def _mixup(task: Task, settings: dict[str, Any] | None) -> Trained:
+    """Mix images and labels; with the callback in the warm-up alone."""
+    model = task.network()
+    data = mixed_up(shuffled(task), 0.2, task.seed)
+    if settings is None:
+        return train(task, model, "categorical_crossentropy", data)
+    warmup = 2 * task.epochs // 3
+    optimizer = task.new_optimizer(task.epochs * task.steps)
+    task.compile(model, "categorical_crossentropy", optimizer)
+    started = time.perf_counter()
+    model.fit(data, epochs=warmup, steps_per_epoch=task.steps, shuffle=False, verbose=0)
+    before = time.perf_counter() - started
+    task.compile(model, CROSS_ENTROPY, optimizer)  # It keeps its state.
+    more = {"warmup_epochs": warmup}
+    return _fit(task, model, settings | more, initial_epoch=warmup, before=before)
+
+
+def _fit(
+    task: Task,
+    model: DOSModel,
+    settings: dict[str, Any],
+    *,
+    initial_epoch: int = 0,
+    before: float = 0.0,
+) -> Trained:
+    minority = task.minority or None
+    callback = OverloadingCallback(minority=minority, seed=task.seed, **settings)
+    started = time.perf_counter()
+    history = model.fit(
+        task.x,
+        task.y,
+        batch_size=task.batch_size,
+        epochs=task.epochs,
+        initial_epoch=initial_epoch,
+        callbacks=[callback],
+        verbose=0,
+    ).history
+    seconds = before + time.perf_counter() - started
+    p = task.predict(model.classifier)
+    return Trained({"softmax": p}, task.epochs * task.steps, seconds, history)
+
+
+def _without_augmentation(task: Task) -> DOSModel:
+    keras.utils.set_random_seed(task.seed)
+    return networks.resnet(task.x.shape[1:], n_classes=10, augment=False)
+
+
+def _cosine_head(task: Task) -> DOSModel:
+    return losses.with_cosine_head(task.network(), LDAM_SCALE)
+
+
+def _smoothed(y: Any, p: Any) -> Any:
+    labels = ops.one_hot(ops.reshape(y, (-1,)), p.shape[-1])
+    return keras.losses.categorical_crossentropy(labels, p, label_smoothing=0.1)
+
+
+RECIPES: dict[str, Callable[[Task, dict[str, Any] | None], Trained]] = {
+    "no augmentation": _with_loss(lambda task: CROSS_ENTROPY, _without_augmentation),
+    "augmentation": _with_loss(lambda task: CROSS_ENTROPY),
+    "mixup": _mixup,
+    "label smoothing": _with_loss(lambda task: _smoothed),
+    "focal loss": _with_loss(lambda task: losses.focal(1.0)),
+    "LDAM": _with_loss(lambda task: losses.ldam(task.counts, LDAM_SCALE), _cosine_head),
+    "weight averaging": _weight_averaging,
+}

@@ -1,0 +1,36 @@
+"""The short examples, in small forms."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name, *arguments, cwd):
+    """Return what an example prints."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_more_images_than_memory(tmp_path):
+    """A gigabyte of images in a process that may take .8 more than at its start."""
+    arguments = "--gigabytes=1", "--memory=0.8", f"--folder={tmp_path}"
+    printed = run("streaming_tfrecord.py", *arguments, cwd=tmp_path)
+    assert "65,536 images, 1.0 GB" in printed
+    if sys.platform == "linux":
+        assert "memory limited to 0.8 GB more than now" in printed
+    balanced_accuracy = float(printed.split("balanced accuracy ")[1].split(",")[0])
+    assert balanced_accuracy > 0.9
+    assert not list(tmp_path.iterdir())
