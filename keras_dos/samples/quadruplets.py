@@ -128,14 +128,14 @@ class QuadrupletBatches:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
         batch_size = self._source.batch_size
         rows = self._source.batches(self._samples, self._seeds)
-        batches = rows.map(self._joined, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = rows.map(self._joined, num_parallel_calls=2)
         steps = -(-self._samples.shape[0] // batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
-        return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+        return batches.with_options(options).prefetch(2)
 
     def _joined(self, places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """Join each sample with its neighbors and w, by its place."""

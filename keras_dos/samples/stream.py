@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +12,10 @@ from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.checked import sparse_batch
 from keras_dos.samples.dataset import check_dataset
+from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
 
-WINDOW_BYTES = 2**26
+WINDOW_BYTES = 2**25
 """Bytes of the samples that a stream shuffles among each other by default."""
 
 _CHANGED = (
@@ -40,7 +42,8 @@ class Stream:
 
     Args:
         dataset: A finite and batched dataset of (x, y) or (x, y, sample_weight); or of
-            (ids, (x, y)) or (ids, (x, y, sample_weight)), ids 0..m−1, int64.
+            (ids, (x, y)) or (ids, (x, y, sample_weight)), ids 0..m−1, int64; or a
+            `keras.utils.PyDataset`, whose batches are read in their order.
         labels: y of the samples by id, shape (m,) or one-hot (m, n). Defaults to None:
             read in a first pass over the dataset, which takes its time.
         augment: A function of (x, seed) that changes one sample at random, such as
@@ -49,7 +52,7 @@ class Stream:
             of a sample has its own, and a resumed training the same ones. The shape
             must stay. Embeddings from a pass are those of plain samples. Defaults to
             None.
-        buffer_size: Samples per window. Defaults to None: as many as take 64 MiB.
+        buffer_size: Samples per window. Defaults to None: as many as take 32 MiB.
 
     Attributes:
         classes: The class of each sample, shape (m,), int64.
@@ -76,7 +79,7 @@ class Stream:
 
     def __init__(
         self,
-        dataset: tf.data.Dataset,
+        dataset: tf.data.Dataset | keras.utils.PyDataset,
         *,
         labels: ArrayLike | None = None,
         augment: Callable[[Any, tf.Tensor], Any] | None = None,
@@ -90,7 +93,7 @@ class Stream:
         if labels is None:
             self.classes, self.batch_size = _read_labels(self._numbered)
         else:
-            self.classes = _sparse(labels)
+            self.classes = sparse_labels(labels)
             self.batch_size = len(first[0])
         if buffer_size is None:
             buffer_size = max(1, WINDOW_BYTES * len(first[0]) // _bytes(first[1]))
@@ -111,7 +114,7 @@ class Stream:
             return tf.gather(i, rows), _gather(row[0], rows)
 
         found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
-        return found.rebatch(batch_size).prefetch(tf.data.AUTOTUNE)
+        return found.rebatch(batch_size).prefetch(2)
 
     def batches(
         self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
@@ -134,7 +137,7 @@ class Stream:
         order = tf.data.Dataset.range(1).map(lambda _: places_by_id(ids, m))
         batches = order.flat_map(read).rebatch(self.batch_size)
         if self._augment is None:
-            return batches.prefetch(tf.data.AUTOTUNE)
+            return batches.prefetch(2)
         augment = self._augment
 
         def augmented(places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -157,17 +160,20 @@ class Stream:
         return self._numbered.map(check)
 
 
-def _numbered(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _numbered(dataset: Any) -> tf.data.Dataset:
     """Return batches of (ids, (x, y[, sample_weight])).
 
     Raises:
         TypeError: If it is not a dataset, or has parts that are not dense tensors.
         ValueError: If it is infinite, not batched, or of another structure.
     """
+    if isinstance(dataset, keras.utils.PyDataset):
+        dataset = from_py_dataset(dataset)
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
-            "`dataset` must be a tf.data.Dataset; for random access by id use "
-            f"keras_dos.samples.Indexed. Received: {type(dataset).__name__}."
+            "`dataset` must be a tf.data.Dataset or a keras.utils.PyDataset; for "
+            "random access by id use keras_dos.samples.Indexed. "
+            f"Received: {type(dataset).__name__}."
         )
     spec = dataset.element_spec
     if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], tuple):
@@ -202,7 +208,7 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
         strict=True,
     )
     all_ids = np.concatenate(ids)
-    classes = _sparse(np.concatenate(labels))
+    classes = sparse_labels(np.concatenate(labels))
     order = np.argsort(all_ids, kind="stable")
     if not np.array_equal(all_ids[order], np.arange(len(all_ids))):
         raise ValueError(
@@ -211,13 +217,6 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
             f"{all_ids.max()} for m={len(all_ids)} samples."
         )
     return classes[order], max(map(len, ids))
-
-
-def _sparse(labels: Any) -> NDArray[np.int64]:
-    try:
-        return sparse_labels(np.asarray(labels))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"`labels` must be classes: {error}") from error
 
 
 def _gather(structure: Any, rows: tf.Tensor) -> Any:

@@ -1,0 +1,83 @@
+"""Samples that Python code gives, in the graph of a dataset."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+class Form:
+    """Shape and type of an array, but float64 as Keras takes arrays in `fit`."""
+
+    def __init__(self, leaf: Any) -> None:
+        array = np.asarray(leaf)
+        double = array.dtype == np.float64
+        self.dtype = tf.as_dtype(keras.config.floatx() if double else array.dtype)
+        self.numpy = self.dtype.as_numpy_dtype
+        self.shape = array.shape
+
+    def fits(self, leaf: NDArray[Any]) -> bool:
+        """Return whether another array has the same shape and type."""
+        other = Form(leaf)
+        return (other.shape, other.dtype) == (self.shape, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"{self.dtype.name}{list(self.shape)}"
+
+
+def call_python(
+    function: Callable[..., list[NDArray[Any]]],
+    arguments: list[tf.Tensor],
+    forms: Sequence[Form],
+) -> list[tf.Tensor]:
+    """Return what a function of arrays gives: batches of rows of known form.
+
+    Args:
+        function: It returns one array for each form, shape (b, ...).
+        arguments: Tensors, which it receives as arrays.
+        forms: Shape and type of the rows.
+
+    Example:
+        >>> batches = tf.data.Dataset.range(4).batch(2).map(
+        ...     lambda i: call_python(lambda i: [2 * i], [i], [Form(np.int64(0))]))
+        >>> [rows.numpy().tolist() for (rows,) in batches]
+        [[0, 2], [4, 6]]
+    """
+    leaves = tf.numpy_function(function, arguments, [form.dtype for form in forms])
+    for leaf, form in zip(leaves, forms, strict=True):
+        leaf.set_shape([None, *form.shape])
+    return list(leaves)
+
+
+def from_py_dataset(dataset: keras.utils.PyDataset) -> tf.data.Dataset:
+    """Return the batches of a PyDataset in their order, read anew in each pass.
+
+    Raises:
+        ValueError: If its length is not known, or its first batch not a tuple.
+    """
+    if dataset.num_batches is None:
+        raise ValueError(
+            "`dataset` must be finite: give the PyDataset a `__len__`. "
+            "Received: num_batches=None."
+        )
+    first = dataset[0]
+    if not isinstance(first, tuple):
+        raise ValueError(
+            "`dataset` must be a PyDataset of (x, y) or (x, y, sample_weight). "
+            f"Received: {type(first).__name__}."
+        )
+    forms = [Form(np.asarray(leaf)[0]) for leaf in tf.nest.flatten(first)]
+
+    def read(place: Any) -> list[NDArray[Any]]:
+        leaves = tf.nest.flatten(dataset[int(place)])
+        pairs = zip(leaves, forms, strict=True)
+        return [np.asarray(leaf, form.numpy) for leaf, form in pairs]
+
+    def batch(place: tf.Tensor) -> Any:
+        return tf.nest.pack_sequence_as(first, call_python(read, [place], forms))
+
+    places = tf.data.Dataset.range(dataset.num_batches)
+    return places.map(batch, num_parallel_calls=max(1, dataset.workers))

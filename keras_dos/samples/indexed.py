@@ -1,0 +1,217 @@
+"""Samples that are looked up by id, one by one, whenever a batch asks for them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dos import _checks
+from keras_dos.labels import sparse_labels
+from keras_dos.samples.from_python import Form, call_python
+
+READERS = 4
+"""Batches that are read at a time, each by a thread."""
+
+Augment = Callable[[Any, np.random.Generator], Any]
+
+
+class Indexed:
+    """Anything with `len()` and `[i]` as a source of samples, read in each epoch.
+
+    Memory maps, `tfds.data_source`, ArrayRecord, Grain's map datasets, or a class of
+    your own that reads the i-th file. What is kept of m samples are their labels.
+    Batches are read by several threads ahead of the step, so `[i]` must be safe to call
+    from any of them. A `keras.utils.PyDataset` gives batches: use `Stream`.
+
+    Args:
+        source: `source[i]`, i in 0..m−1, is (x, y) or (x, y, sample_weight), or x alone
+            if there are `labels`. x is an array or a dict of arrays, whose shapes are
+            the same for all samples.
+        labels: y by id, shape (m,) or one-hot (m, n). Defaults to None: read from all
+            samples once, which takes its time.
+        keys: The names of x and y, and maybe of the sample weight, if `source[i]` is a
+            mapping, such as ("image", "label"). Defaults to None.
+        augment: A function of (x, rng) that returns one sample changed at random, of
+            the same shape and type. `rng` derives from the seed of the callback and the
+            epoch: each copy of a sample has its own, and a resumed training the same
+            ones. Embeddings from a pass are those of plain samples. Defaults to None.
+        batch_size: Samples per step. Defaults to 32.
+
+    Attributes:
+        classes: The class of each sample, shape (m,), int64.
+        batch_size: Samples per step.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If the source is empty, its samples are of another form, or there
+            are no labels or bad ones.
+
+    Example:
+        >>> x = np.arange(12.0).reshape(4, 3)  # Or np.load(file, mmap_mode="r").
+        >>> source = Indexed(x, [0, 0, 0, 1], batch_size=2)
+        >>> ids, seeds = tf.constant([3, 1], tf.int64), tf.constant([5, 6], tf.int64)
+        >>> for places, (x, y) in source.batches(ids, seeds):
+        ...     print(x.numpy().tolist(), y.numpy().tolist())
+        [[9.0, 10.0, 11.0], [3.0, 4.0, 5.0]] [1, 0]
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        labels: ArrayLike | None = None,
+        *,
+        keys: Sequence[str] | None = None,
+        augment: Augment | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        _check_source(source)
+        self._source, self._keys = source, keys
+        self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        self._labels = None if labels is None else np.asarray(labels)
+        first = self._sample(0)
+        self._form = [Form(leaf) for leaf in tf.nest.flatten(first)]
+        self._structure = first
+        if self._labels is None:
+            with ThreadPoolExecutor(READERS) as threads:
+                of = threads.map(lambda i: self._sample(i)[1], range(len(source)))
+                self._labels = np.array(list(of))
+        self.classes = sparse_labels(self._labels)
+        if len(self.classes) != len(source):
+            raise ValueError(
+                "`labels` must have one label per sample. Received: "
+                f"{len(self.classes)} labels of {len(source)} samples."
+            )
+        self._augment = None
+        if augment is not None:
+            _checks.function("augment", augment)
+            self._augment = augment
+            self._read(np.zeros(1, np.int64), np.zeros(1, np.int64))
+
+    def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        """Return inputs to be embedded; see `SampleSource.inputs`."""
+        batches = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
+        none = tf.zeros(0, tf.int64)
+        found = batches.map(
+            lambda i: (i, self._rows(i, none)[0]), num_parallel_calls=READERS
+        )
+        return found.prefetch(2)
+
+    def batches(
+        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
+    ) -> tf.data.Dataset:
+        """Return the samples to train on, in order; see `SampleSource.batches`."""
+        places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
+
+        def rows(place: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            i = tf.gather(ids, place)
+            return place, self._rows(i, tf.gather(seeds, place))
+
+        return places.map(rows, num_parallel_calls=READERS)
+
+    def _rows(self, ids: tf.Tensor, seeds: tf.Tensor) -> Any:
+        """Return (x, y[, sample_weight]) of some ids, in the graph of a dataset."""
+        leaves = call_python(self._read, [ids, seeds], self._form)
+        return tf.nest.pack_sequence_as(self._structure, leaves)
+
+    def _read(
+        self, ids: NDArray[np.int64], seeds: NDArray[np.int64]
+    ) -> list[NDArray[Any]]:
+        """Return the rows of some ids, augmented if there are seeds, flattened."""
+        rows: list[list[NDArray[Any]]] = []
+        for sample, i in zip(self._samples(ids), ids, strict=True):
+            x, *others = sample
+            if self._augment is not None and len(seeds):
+                rng = np.random.default_rng(int(seeds[len(rows)]))
+                x = self._augment(tf.nest.map_structure(np.array, x), rng)
+            rows.append(self._checked((x, *others), int(i)))
+        columns = zip(*rows, strict=True)
+        return [np.stack(column) for column in columns]
+
+    def _checked(self, sample: tuple[Any, ...], i: int) -> list[NDArray[Any]]:
+        """Return the leaves of a sample.
+
+        Raises:
+            ValueError: If it has another form or label than it had.
+        """
+        try:
+            tf.nest.assert_same_structure(self._structure, sample)
+            leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(sample)]
+            same = all(map(Form.fits, self._form, leaves))
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            expected = tf.nest.pack_sequence_as(self._structure, self._form)
+            received = tf.nest.map_structure(Form, sample)
+            raise ValueError(
+                "`source[i]` and `augment` must give samples of one form, that of "
+                f"source[0], {expected}. Received: {received} for i={i}."
+            )
+        assert self._labels is not None
+        if not np.array_equal(sample[1], self._labels[i]):
+            raise ValueError(
+                "`source[i]` must give the label that it gave at first, or that of "
+                f"`labels`, {self._labels[i]}. Received: {sample[1]} for i={i}."
+            )
+        pairs = zip(leaves, self._form, strict=True)
+        return [leaf.astype(form.numpy) for leaf, form in pairs]
+
+    def _samples(self, ids: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
+        if isinstance(self._source, np.ndarray):
+            # In one go: from a memory map much faster than one by one.
+            assert self._labels is not None
+            yield from zip(self._source[ids], self._labels[ids], strict=True)
+        else:
+            yield from (self._sample(int(i)) for i in ids)
+
+    def _sample(self, i: int) -> tuple[Any, ...]:
+        """Return (x, y[, sample_weight]) of an id.
+
+        Raises:
+            RuntimeError: If the source raises.
+            ValueError: If the sample has another form.
+        """
+        try:
+            sample = self._source[i]
+        except Exception as error:
+            raise RuntimeError(f"source[{i}] raised {error!r}.") from error
+        if self._keys is not None and isinstance(sample, Mapping):
+            missing = [key for key in self._keys if key not in sample]
+            if missing:
+                raise ValueError(
+                    f"`keys` must be among those of source[{i}], {sorted(sample)}. "
+                    f"Received: {missing}."
+                )
+            sample = tuple(sample[key] for key in self._keys)
+        if not isinstance(sample, tuple):
+            if self._labels is None:
+                raise ValueError(
+                    "`source[i]` must be (x, y) or (x, y, sample_weight); for x alone "
+                    "pass `labels`, and for a mapping `keys`, such as "
+                    f'("image", "label"). Received: {type(sample).__name__}.'
+                )
+            sample = sample, self._labels[i]
+        if len(sample) not in (2, 3):
+            raise ValueError(
+                "`source[i]` must be (x, y) or (x, y, sample_weight). "
+                f"Received: a tuple of {len(sample)} for i={i}."
+            )
+        return tuple(sample)
+
+
+def _check_source(source: Any) -> None:
+    if isinstance(source, keras.utils.PyDataset | tf.data.Dataset):
+        raise TypeError(
+            "`source` must give one sample per index: read a PyDataset or a "
+            "tf.data.Dataset with keras_dos.samples.Stream. "
+            f"Received: {type(source).__name__}."
+        )
+    if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
+        raise TypeError(
+            f"`source` must have len() and [i]. Received: {type(source).__name__}."
+        )
+    if not len(source):
+        raise ValueError("`source` must not be empty. Received: 0 samples.")
