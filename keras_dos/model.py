@@ -142,11 +142,11 @@ class DOSModel(keras.Model):
 
         The arguments are those of `keras.Model.fit`. With the callback:
 
-        * `x` may also be a `keras_dos.samples.SampleSource`. Other training data is
-          read once and kept in memory, so that each sample keeps its own neighbors.
-          This would freeze random augmentation in a dataset: put it in the model, as
-          layers. Use `epochs`, not repeated data: a copy of a sample would be its
-          nearest neighbor.
+        * `x` may also be a `keras_dos.samples.SampleSource`, such as `Stream` or
+          `Indexed`. Other training data is read once and kept in memory, so that each
+          sample keeps its own neighbors. This would freeze augmentation in a dataset.
+          Use `epochs`, not repeated data: a copy of a sample would be its nearest
+          neighbor.
         * An epoch, even in the warm-up, is one pass over the over-sampled set Z' of
           eq. (7): ceil(Σ_j r_j m_j / batch size) steps. `shuffle` also applies to
           datasets; the order follows from the seed of the callback.

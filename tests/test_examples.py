@@ -24,6 +24,12 @@ def run(name, *arguments, cwd):
     return done.stdout
 
 
+def test_a_folder_of_images(tmp_path):
+    printed = run("image_folder.py", cwd=tmp_path)
+    balanced_accuracy = float(printed.split("balanced accuracy ")[1].split(",")[0])
+    assert balanced_accuracy > 0.85
+
+
 def test_more_images_than_memory(tmp_path):
     """A gigabyte of images in a process that may take .8 more than at its start."""
     arguments = "--gigabytes=1", "--memory=0.8", f"--folder={tmp_path}"

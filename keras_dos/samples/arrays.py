@@ -47,9 +47,9 @@ def check_arrays(x: Any, y: Any) -> None:
     streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
     if isinstance(x, streams) or hasattr(x, "__next__"):
         raise TypeError(
-            "`x` must be arrays or a finite, batched tf.data.Dataset: "
-            "OverloadingCallback reads the training data once and then looks up each "
-            "sample by its id. Convert a generator with "
+            "`x` must be arrays, a finite, batched tf.data.Dataset or a source: "
+            "OverloadingCallback looks up each sample by its id. Read a PyDataset with "
+            "keras_dos.samples.Stream; convert a generator with "
             "tf.data.Dataset.from_generator. "
             f"Received: x of type {type(x).__name__}."
         )
