@@ -90,7 +90,10 @@ def overload(
     reference = reference_samples(classes, parameters, rng)
     embedded = np.union1d(overloaded, reference)
     embeddings = embed(embedded)  # Lines 7-9, for the classes that line 11 needs.
-    table = embeddings[k[classes[embedded]] > 0]
+    variances, spread = class_moments(embeddings, classes[embedded])
+    searched = k[classes[embedded]] > 0
+    table = embeddings if searched.all() else embeddings[searched]
+    del embeddings  # It may be as large as all that a training keeps.
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
 
@@ -111,7 +114,6 @@ def overload(
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
     quadruplets = Quadruplets(samples, np.maximum(neighbors, 0), weights, table)
-    variances, spread = class_moments(embeddings, classes[embedded])
     return Round(  # Line 21.
         quadruplets.ordered(np.lexsort((samples, copy))),
         distance_unit(np.concatenate(distances), spread),

@@ -27,9 +27,9 @@ def class_moments(
     """
     variances, means = {}, []
     for j in np.unique(classes):
-        members = embeddings[classes == j].astype(np.float64)
-        variances[int(j)] = float(members.var(axis=0).sum())
-        means.append(members.mean(axis=0))
+        members = embeddings[classes == j]
+        variances[int(j)] = float(members.var(axis=0, dtype=np.float64).sum())
+        means.append(members.mean(axis=0, dtype=np.float64))
     if not means:
         return {}, 0.0
     between = float(np.var(means, axis=0).sum())
