@@ -1,8 +1,10 @@
 """All access to Keras' internals, each with a test that fails when Keras changes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 def compiled_loss_weights(model: keras.Model) -> Any:
@@ -27,3 +29,47 @@ def inputs_of(tensor: Any) -> list[Any]:
 def logits_of(probabilities: Any) -> Any:
     """Return the logits that a Keras softmax was applied to, or None if not stored."""
     return getattr(probabilities, "_keras_logits", None)
+
+
+class SeveralWorkers:
+    """Lets `fit` and `evaluate` run under MultiWorkerMirroredStrategy (keras #20585).
+
+    Keras 3.15 takes the mean of a distributed batch to build the metrics, and that of
+    scalar logs over their first axis; both fail there. A mix-in for a `keras.Model`.
+    """
+
+    distribute_strategy: tf.distribute.Strategy
+    steps_per_execution: int
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        if iterator is not None and self._on_several_workers():
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(self._local, next(batches))
+            iterator = None
+        super()._maybe_symbolic_build(  # type: ignore[misc]
+            iterator=iterator, data_batch=data_batch
+        )
+
+    def _local(self, value: Any) -> tf.Tensor:
+        return self.distribute_strategy.experimental_local_results(value)[0]
+
+    def _make_function(self, step: Callable[[Any], dict[str, Any]]) -> Any:
+        def with_axes(data: Any) -> dict[str, Any]:
+            return {name: tf.reshape(value, [1]) for name, value in step(data).items()}
+
+        several = self._on_several_workers()
+        if several and self.steps_per_execution != 1:
+            raise ValueError(
+                "`steps_per_execution` must be 1 on several machines: TensorFlow "
+                "cannot reduce gradients inside the loop that it makes. "
+                f"Received: steps_per_execution={self.steps_per_execution}."
+            )
+        return super()._make_function(with_axes if several else step)  # type: ignore[misc]
+
+    def _on_several_workers(self) -> bool:
+        strategy = self.distribute_strategy
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return False
+        return bool(strategy.cluster_resolver.cluster_spec().as_dict())

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dos.workers import Workers
+
 
 class CollectedEmbeddings:
     """f(x) of each sample as of the last training step that recorded it.
@@ -31,6 +33,7 @@ class CollectedEmbeddings:
 
     def __init__(self, m: int, d: int) -> None:
         self._strategy = tf.distribute.get_strategy()
+        self._workers = Workers(self._strategy)
         # The last column is 1 + the epoch that wrote a row, 0 for none; one column of
         # the same table, since a second write would cost every step.
         self._table = tf.Variable(
@@ -73,7 +76,7 @@ class CollectedEmbeddings:
         Returns:
             Embeddings, shape (z, d), float32, and whether each was recorded, shape
             (z,), bool. On several replicas the latest epoch counts, then the first
-            replica.
+            replica of the first worker.
         """
         replicas = [
             tf.gather(local, ids).numpy()
@@ -83,4 +86,5 @@ class CollectedEmbeddings:
         for replica in replicas[1:]:
             later = replica[:, -1] > newest[:, -1]
             newest[later] = replica[later]
+        newest = self._workers.newest(newest)
         return newest[:, :-1], newest[:, -1] > 0

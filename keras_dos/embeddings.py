@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keras_dos.collected import CollectedEmbeddings
 from keras_dos.samples import SampleSource
+from keras_dos.workers import Workers
 
 
 class Embeddings:
@@ -38,6 +39,7 @@ class Embeddings:
         self._embedder = embedder
         self._d = embedder.output_shape[-1]
         self._strategy = tf.distribute.get_strategy()
+        self._workers = Workers(self._strategy)
         self._embed = tf.function(self._on_replicas, jit_compile=embedder.jit_compile)
         self._collected: CollectedEmbeddings | None = None
         if from_training:
@@ -97,26 +99,37 @@ class Embeddings:
         embeddings = np.zeros((len(ids), self._d), np.float32)
         if not len(ids):
             return embeddings
-        received = []
-        # No gradients are kept, so a larger batch fits where a training batch does.
-        batches = self._source.inputs(ids, 4 * self._source.batch_size)
-        for batch in self._strategy.experimental_distribute_dataset(batches):
-            numbers, values = self._embed(batch)
-            for i, value in zip(
-                self._strategy.experimental_local_results(numbers),
-                self._strategy.experimental_local_results(values),
-                strict=True,
-            ):
-                received.append(i)
-                embeddings[np.searchsorted(ids, i) % len(ids)] = value
-        found = np.sort(np.concatenate(received))
-        if not np.array_equal(found, ids):
+        found = self._embed_own(ids, embeddings)
+        if self._workers.count > 1:
+            own = embeddings[np.searchsorted(ids, found)]
+            found = self._workers.gathered(found)
+            embeddings[np.searchsorted(ids, found)] = self._workers.gathered(own)
+        if not np.array_equal(np.sort(found), ids):
             raise ValueError(
                 "`inputs` of the source must return one row for each id. "
                 f"Received: {len(found)} rows for {len(ids)} ids, "
                 f"{len(np.intersect1d(found, ids))} of them for one of these."
             )
         return embeddings
+
+    def _embed_own(
+        self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]
+    ) -> NDArray[np.int64]:
+        """Write this worker's part of f(x) of some samples; return which they are."""
+        own = ids[self._workers.index :: self._workers.count]
+        # No gradients are kept, so a larger batch fits where a training batch does.
+        batches = self._source.inputs(own, 4 * self._source.batch_size)
+        if self._workers.count == 1:
+            batches = self._strategy.experimental_distribute_dataset(batches)
+        found = [own[:0]]
+        for batch in batches:
+            replicas = map(
+                self._strategy.experimental_local_results, self._embed(batch)
+            )
+            for i, value in zip(*replicas, strict=True):
+                found.append(i)
+                embeddings[np.searchsorted(ids, i) % len(ids)] = value
+        return np.concatenate(found)
 
     def _on_replicas(self, batch: Any) -> Any:
         """Return the ids of a batch and f(x), in inference mode, on each replica."""

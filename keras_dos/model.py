@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dos._keras import SeveralWorkers
 from keras_dos.compiled_loss import over_replicas, per_example
 from keras_dos.outputs import check_outputs, output_of_layer
 from keras_dos.preparation import begin_rounds, check_training, split_callbacks
@@ -18,7 +19,7 @@ from keras_dos.slots import slot_logits
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
-class DOSModel(keras.Model):
+class DOSModel(SeveralWorkers, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
@@ -144,9 +145,8 @@ class DOSModel(keras.Model):
 
         * `x` may also be a `keras_dos.samples.SampleSource`, such as `Stream` or
           `Indexed`. Other training data is read once and kept in memory, so that each
-          sample keeps its own neighbors. This would freeze augmentation in a dataset.
-          Use `epochs`, not repeated data: a copy of a sample would be its nearest
-          neighbor.
+          sample keeps its own neighbors, which would freeze augmentation in a dataset.
+          Use `epochs`, not repeated data: a copy would be the nearest neighbor.
         * An epoch, even in the warm-up, is one pass over the over-sampled set Z' of
           eq. (7): ceil(Σ_j r_j m_j / batch size) steps. `shuffle` also applies to
           datasets; the order follows from the seed of the callback.
@@ -193,9 +193,9 @@ class DOSModel(keras.Model):
         del arguments["self"], arguments["__class__"]
         overloading, others = split_callbacks(callbacks)
         # For an uncompiled model, Keras' own error is the clearest.
-        if overloading is None or not self.compiled:
+        if not overloading or not self.compiled:
             return super().fit(**arguments)
-        check_training(self, steps_per_epoch)
+        check_training(self, steps_per_epoch, class_weight)
         rows, arguments["validation_data"] = split_validation(
             (x, y, sample_weight), validation_split, validation_data
         )
@@ -208,7 +208,7 @@ class DOSModel(keras.Model):
         arguments["validation_batch_size"] = validation_batch_size or batch_size
         arguments["shuffle"] = False  # The rounds order the quadruplets.
         with self._trained_by(rounds):
-            return super().fit(rounds.dataset(), **arguments)
+            return super().fit(rounds.distributed(), **arguments)
 
     @contextlib.contextmanager
     def _trained_by(self, rounds: Rounds) -> Iterator[None]:

@@ -87,12 +87,10 @@ def overload(
     """
     k = parameters.k
     overloaded = np.flatnonzero(k[classes] > 0)
-    reference = reference_samples(classes, parameters, rng)
-    embedded = np.union1d(overloaded, reference)
+    embedded = np.union1d(overloaded, reference_samples(classes, parameters, rng))
     embeddings = embed(embedded)  # Lines 7-9, for the classes that line 11 needs.
     variances, spread = class_moments(embeddings, classes[embedded])
-    searched = k[classes[embedded]] > 0
-    table = embeddings if searched.all() else embeddings[searched]
+    table = _rows(embeddings, k[classes[embedded]] > 0)
     del embeddings  # It may be as large as all that a training keeps.
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
@@ -119,6 +117,11 @@ def overload(
         distance_unit(np.concatenate(distances), spread),
         variances,
     )
+
+
+def _rows(array: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the rows to keep, without a copy if they are all."""
+    return array if kept.all() else array[kept]
 
 
 def without_neighbors(samples: NDArray[np.int64], d: int) -> Quadruplets:

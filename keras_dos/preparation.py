@@ -13,6 +13,7 @@ from keras_dos.rounds import Rounds
 from keras_dos.samples import SampleSource
 from keras_dos.schedule import planned_epoch
 from keras_dos.settings import Settings
+from keras_dos.workers import Workers
 
 
 def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
@@ -32,12 +33,15 @@ def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[An
     return (found[0] if found else None), others
 
 
-def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
+def check_training(
+    model: keras.Model, steps_per_epoch: int | None, class_weight: Any = None
+) -> None:
     """Raise if the model or an argument of `fit` or `compile` rules out rounds.
 
     Args:
         model: A compiled DOSModel.
         steps_per_epoch: The argument of `fit`.
+        class_weight: The argument of `fit`.
 
     Raises:
         ValueError: If a training cannot begin.
@@ -47,6 +51,12 @@ def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
             "`steps_per_epoch` must be left out with OverloadingCallback: a round "
             "is one pass over the over-sampled training set, and its length "
             f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
+        )
+    _check_strategy(model.distribute_strategy)
+    if class_weight is not None and Workers(model.distribute_strategy).count > 1:
+        raise ValueError(
+            "`class_weight` must be left out on several machines: pass weights of the "
+            f"samples as `sample_weight`. Received: class_weight={class_weight}."
         )
     loss_weights = _keras.compiled_loss_weights(model)
     if loss_weights is not None:
@@ -59,6 +69,17 @@ def check_training(model: keras.Model, steps_per_epoch: int | None) -> None:
         raise ValueError(
             "The model has nothing to train: set `trainable` to True for some layers "
             "and compile again. Received: no trainable weights."
+        )
+
+
+def _check_strategy(strategy: tf.distribute.Strategy) -> None:
+    refused = tf.distribute.ParameterServerStrategy, tf.distribute.TPUStrategy
+    if isinstance(strategy, refused):
+        raise ValueError(
+            "OverloadingCallback needs a strategy whose replicas take the same steps, "
+            "on devices that hold tables: MirroredStrategy for the GPUs of one "
+            "machine, or MultiWorkerMirroredStrategy for several machines. "
+            f"Received: {type(strategy).__name__}."
         )
 
 

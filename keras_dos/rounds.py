@@ -20,6 +20,7 @@ from keras_dos.schedule import Epoch, check_schedule, first_round, planned_epoch
 from keras_dos.search import get_search
 from keras_dos.settings import Settings
 from keras_dos.training_loss import TrainingLoss
+from keras_dos.workers import SearchOfFirst, Workers
 
 __all__ = ["Rounds"]
 
@@ -98,7 +99,10 @@ class Rounds:
             adjusted = bool(settings.logit_adjustment)
             check_schedule(settings.planned, epochs, adjusted)
         self._shuffle = shuffle
+        self._workers = Workers(tf.distribute.get_strategy())
         self._search = get_search(settings.neighbor_search)
+        if self._workers.count > 1:
+            self._search = SearchOfFirst(self._search, self._workers)
         recorded = settings.embeddings == "training" and self.parameters.k_max > 0
         self._embeddings = Embeddings(source, embedder, recorded)
         sizes = self.parameters.n_quadruplets, self.parameters.k_max, self._d
@@ -115,6 +119,10 @@ class Rounds:
         """
         return self._batches.dataset()
 
+    def distributed(self) -> Any:
+        """Return the dataset as `fit` takes it: on several machines, distributed."""
+        return self._workers.distributed(self.dataset())
+
     def begin_epoch(self, epoch: int) -> None:
         """Prepare what an epoch trains on.
 
@@ -122,11 +130,13 @@ class Rounds:
             epoch: The epoch, from 0. A resumed training may begin with any.
 
         Raises:
-            RuntimeError: If the search breaks its contract.
+            RuntimeError: If the search breaks its contract, or workers begin different
+                epochs.
             TypeError: If the schedule breaks its contract.
             ValueError: If embeddings are not finite or too large, or the weight
                 sampler or the source breaks its contract.
         """
+        self._workers.check_same("epoch", epoch)
         plan = planned_epoch(self._settings.planned, epoch, self._epochs)
         self._begun = True
         self._refresh_time = 0.0

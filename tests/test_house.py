@@ -39,6 +39,7 @@ ROOMS = (
     "outputs",
     # Replaceable.
     "samples",
+    "workers",
     "search",
     # What all may use.
     "labels",

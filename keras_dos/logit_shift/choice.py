@@ -87,8 +87,7 @@ def choose_logit_shift(
         τ, with the measure and the number of validation samples.
 
     Raises:
-        TypeError: If `y_true` or `probabilities` are not numbers, or `measure` is not a
-            function that returns one.
+        TypeError: If what is given or what `measure` returns are not numbers.
         ValueError: If the shapes do not match, if a row of `probabilities` does not
             hold probabilities, if `sparse_labels` rejects `y_true`, if a class has
             training samples but no validation samples, if `class_counts` are not

@@ -8,6 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos.samples.base import SampleSource
+from keras_dos.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,19 @@ class QuadrupletBatches:
     ) -> None:
         self._source = source
         self._recorded = recorded
+        self._workers = Workers(tf.distribute.get_strategy())
+        # Those of this worker: all, unless there are several machines.
+        self._places = self._workers.places(n_quadruplets, source.batch_size)
+        size = len(self._places)
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
             # Any samples, in a number that a source can serve before the first epoch.
-            any_samples = np.arange(n_quadruplets) % len(source.classes)
+            any_samples = np.arange(size) % len(source.classes)
             self._samples = tf.Variable(any_samples, trainable=False)
-            self._seeds = _variable(tf.int64, n_quadruplets)
-            self._neighbors = _variable(tf.int64, n_quadruplets, k)
-            self._weights = _variable(tf.float32, n_quadruplets, k + 1)
-            self._rows = _variable(tf.int64, n_quadruplets)
+            self._seeds = _variable(tf.int64, size)
+            self._neighbors = _variable(tf.int64, size, k)
+            self._weights = _variable(tf.float32, size, k + 1)
+            self._rows = _variable(tf.int64, size)
             # The one variable whose size changes. A row to point at, since Keras may
             # take a batch before the first epoch begins.
             self._table = tf.Variable(
@@ -114,20 +119,22 @@ class QuadrupletBatches:
             quadruplets: Those of fewer than k neighbors get slots that do not exist.
             seeds: A number for each of them, for augmentation, shape (z,), int64.
         """
-        quadruplets = quadruplets.padded(self._neighbors.shape[1])
-        self._samples.assign(quadruplets.samples)
-        self._seeds.assign(seeds)
-        self._neighbors.assign(quadruplets.neighbors)
-        self._weights.assign(quadruplets.weights)
-        self._table.assign(quadruplets.table)
         if self._recorded:
-            m = len(self._source.classes)
-            self._rows.assign(last_occurrences(quadruplets.samples, m))
+            rows = last_occurrences(quadruplets.samples, len(self._source.classes))
+            self._rows.assign(rows[self._places])
+        own = quadruplets.padded(self._neighbors.shape[1]).ordered(self._places)
+        self._samples.assign(own.samples)
+        self._seeds.assign(seeds[self._places])
+        self._neighbors.assign(own.neighbors)
+        self._weights.assign(own.weights)
+        self._table.assign(own.table)
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
-        batch_size = self._source.batch_size
+        batch_size = self._source.batch_size // self._workers.count
         rows = self._source.batches(self._samples, self._seeds)
+        if self._workers.count > 1:
+            rows = rows.rebatch(batch_size)
         batches = rows.map(self._joined, num_parallel_calls=2)
         steps = -(-self._samples.shape[0] // batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))

@@ -1,7 +1,5 @@
 """Neighbor search by nearest-neighbor descent: fast for large classes, everywhere."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -261,7 +261,7 @@ def test_ids_that_are_not_those_of_m_samples_are_refused(change):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: X, TypeError, r"tf.data.Dataset; for random access.*Indexed.*ndarray"),
+        (lambda: X, TypeError, r"PyDataset; for random access.*Indexed.*ndarray"),
         (lambda: dataset().repeat(), ValueError, r"`dataset` must be a finite"),
         (lambda: dataset().take(0), ValueError, r"must not be empty"),
         (lambda: dataset().unbatch(), ValueError, r"`dataset` must be a batched"),
@@ -275,8 +275,12 @@ def test_ids_that_are_not_those_of_m_samples_are_refused(change):
             ValueError,
             r"ids of shape \(b,\), int64",
         ),
-        (lambda: dataset(y=Y + 0.5), ValueError, r"`labels` must be classes"),
-        (lambda: dataset(y=-Y), ValueError, r"`labels` must be classes"),
+        (
+            lambda: dataset(y=Y + 0.5),
+            ValueError,
+            r"`labels` of one dimension must be class",
+        ),
+        (lambda: dataset(y=-Y), ValueError, r"`labels` of one dimension must be class"),
     ],
 )
 def test_datasets_of_another_form_are_refused(make, error, message):

@@ -1,0 +1,154 @@
+"""Several machines: which samples a worker trains on, and what workers tell each other.
+
+Under `tf.distribute.MultiWorkerMirroredStrategy` each machine runs the same program.
+All draw the same quadruplets from the same seed; each reads, trains on and embeds its
+part of them.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_dos.search import NeighborSearch
+
+GATHERED_ROWS = 2**16
+"""Rows of a table that are exchanged at a time."""
+
+
+class Workers:
+    """The workers of a strategy; one, unless there are several machines.
+
+    Args:
+        strategy: Any strategy.
+
+    Attributes:
+        count: Number of workers.
+        index: The number of this one, from 0.
+
+    Example:
+        >>> workers = Workers(tf.distribute.get_strategy())
+        >>> workers.count, workers.index, workers.gathered(np.array([1, 2])).tolist()
+        (1, 0, [1, 2])
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        self._strategy = strategy
+        self.count, self.index = 1, 0
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            resolver = strategy.cluster_resolver
+            tasks = resolver.cluster_spec().as_dict()
+            chiefs = len(tasks.get("chief", ()))
+            self.count = max(1, chiefs + len(tasks.get("worker", ())))
+            after = chiefs if resolver.task_type == "worker" else 0
+            self.index = (resolver.task_id or 0) + after
+
+    def places(self, z: int, batch_size: int) -> NDArray[np.int64]:
+        """Return the places of an epoch that this worker trains on.
+
+        Each batch is split among the workers in order. What does not fill the last
+        batch of every replica equally is left out, fewer samples than replicas.
+
+        Args:
+            z: Places of the epoch.
+            batch_size: Samples per step of all workers.
+
+        Raises:
+            ValueError: If the replicas cannot share a batch, or not even one sample
+                each.
+
+        Example:
+            >>> Workers(tf.distribute.get_strategy()).places(3, batch_size=2).tolist()
+            [0, 1, 2]
+        """
+        if self.count == 1:
+            return np.arange(z)
+        replicas = self._strategy.num_replicas_in_sync
+        if batch_size % replicas or z < replicas:
+            raise ValueError(
+                f"The batch size must be a multiple of the {replicas} replicas of all "
+                "workers, and an epoch have a sample for each. "
+                f"Received: batch_size={batch_size}, {z} quadruplets."
+            )
+        places = np.arange(z - z % batch_size % replicas)
+        batches = np.split(places, np.arange(batch_size, len(places), batch_size))
+        own = [np.split(batch, self.count)[self.index] for batch in batches]
+        return np.concatenate(own)
+
+    def check_same(self, name: str, value: int) -> None:
+        """Raise in all workers unless they have the same value.
+
+        Raises:
+            RuntimeError: If they do not.
+        """
+        values = self.gathered(np.array([value]))
+        if (values != value).any():
+            raise RuntimeError(
+                f"All workers must begin the same {name}. After a failure let all "
+                "resume from copies of one worker's backup. "
+                f"Received: {values.tolist()}, by worker."
+            )
+
+    def distributed(self, dataset: tf.data.Dataset) -> Any:
+        """Return the dataset of this worker's batches as `fit` takes it."""
+        if self.count == 1:
+            return dataset
+        return self._strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def gathered(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of all workers, one after the other.
+
+        Args:
+            rows: Those of this worker, shape (b, ...); b may differ between workers.
+        """
+        if self.count == 1:
+            return rows
+        gathered: NDArray[Any] = self._strategy.gather(
+            tf.convert_to_tensor(rows), axis=0
+        ).numpy()
+        return gathered
+
+    def from_first(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of the first worker."""
+        return self.gathered(rows if self.index == 0 else rows[:0])
+
+    def newest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return of each row the one whose last column is largest among the workers.
+
+        Args:
+            rows: The same rows of a table in each worker, shape (b, columns).
+        """
+        if self.count == 1:
+            return rows
+        parts = []
+        for start in range(0, len(rows), GATHERED_ROWS):
+            part = rows[start : start + GATHERED_ROWS]
+            of_all = self.gathered(part).reshape(self.count, *part.shape)
+            latest = of_all[:, :, -1].argmax(axis=0)
+            parts.append(of_all[latest, np.arange(len(part))])
+        return np.concatenate(parts) if parts else rows
+
+
+class SearchOfFirst:
+    """A search that the first worker does for all, so that all have the same neighbors.
+
+    Engines that approximate may answer differently on different machines.
+
+    Args:
+        search: The engine.
+        workers: The workers.
+    """
+
+    def __init__(self, search: NeighborSearch, workers: Workers) -> None:
+        self._search, self._workers = search, workers
+
+    def search(self, vectors: NDArray[np.float32], k: int) -> tuple[Any, Any]:
+        """Return the ids and squared distances that the first worker found."""
+        ids, distances = np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
+        if self._workers.index == 0:
+            ids, distances = self._search.search(vectors, k)
+        return (
+            self._workers.from_first(np.asarray(ids)),
+            self._workers.from_first(np.asarray(distances)),
+        )

@@ -1,0 +1,193 @@
+"""Two workers on this machine against a single process."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_dos.workers import Workers
+
+WORKER = Path(__file__).parent / "worker.py"
+TIMEOUT = 240
+
+
+def start(folder, *tasks, config=None):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
+    if config is not None:
+        environment["TF_CONFIG"] = json.dumps(config)
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), str(folder), *tasks],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def two_workers(folder, *tasks):
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    cluster = {"worker": addresses}
+    return [
+        start(
+            folder,
+            *tasks,
+            config={"cluster": cluster, "task": {"type": "worker", "index": index}},
+        )
+        for index in range(2)
+    ]
+
+
+def ended(processes):
+    """Return (return code, stdout, stderr) of each; none outlives the test."""
+    try:
+        outputs = [p.communicate(timeout=TIMEOUT) for p in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(p.returncode, *out) for p, out in zip(processes, outputs, strict=True)]
+
+
+def answers(processes):
+    results = ended(processes)
+    for code, _, error in results:
+        assert code == 0, error[-3000:]
+    return [json.loads(out.splitlines()[-1]) for _, out, _ in results]
+
+
+EQUAL = ("plain", "training", "passed", "stream", "indexed", "inference")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What one process notes, and what two workers note, of each task."""
+    folder = tmp_path_factory.mktemp("workers")
+    more = "uneven", "refused", "other_epochs"
+    both = two_workers(folder, *EQUAL, *more)
+    # Two cores: the third process waits.
+    both = answers(both)
+    (one,) = answers([start(folder, *EQUAL)])
+    return one, both
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", EQUAL)
+def test_two_workers_do_as_one_process_does(task, trained):
+    one, both = trained
+    for worker in both:
+        assert worker[task].keys() == one[task].keys()
+        expected, noted = one[task], worker[task]
+        if task == "inference":
+            np.testing.assert_allclose(
+                noted["evaluate"], expected["evaluate"], rtol=1e-5
+            )
+            np.testing.assert_allclose(noted["predict"], expected["predict"], rtol=1e-5)
+            continue
+        np.testing.assert_allclose(noted["weights"], expected["weights"], atol=1e-5)
+        assert noted["history"].keys() == expected["history"].keys()
+        for name, values in expected["history"].items():
+            np.testing.assert_allclose(noted["history"][name], values, rtol=1e-4)
+        if task != "plain":
+            assert expected["history"]["embedding_loss"][-1] > 0
+
+
+@pytest.mark.slow
+def test_what_does_not_fill_the_replicas_is_left_out(trained):
+    _, both = trained
+    for worker in both:
+        assert worker["uneven"]["steps"] == 4 * 10
+        assert np.isfinite(worker["uneven"]["loss"]).all()
+
+
+@pytest.mark.slow
+def test_what_several_workers_refuse(trained):
+    _, both = trained
+    for worker in both:
+        batch_size, class_weight, steps = worker["refused"]
+        assert "multiple of the 2 replicas" in batch_size
+        assert "Received: batch_size=7" in batch_size
+        assert "pass weights of the samples as `sample_weight`" in class_weight
+        assert "`steps_per_execution` must be 1 on several machines" in steps
+        assert "All workers must begin the same epoch" in worker["other_epochs"]
+        assert "Received: [2, 0], by worker." in worker["other_epochs"]
+
+
+@pytest.mark.slow
+def test_a_death_ends_the_others_and_a_restart_goes_on(tmp_path):
+    (whole,) = answers([start(tmp_path, "backup")])
+    (tmp_path / "kill").touch()
+    processes = two_workers(tmp_path, "backup")
+    processes[1].wait(timeout=TIMEOUT)
+    died = time.monotonic()
+    (code, _, error), _ = ended(processes)
+    assert time.monotonic() - died < 60
+    assert code != 0
+    assert "UnavailableError" in error
+    for worker in answers(two_workers(tmp_path, "backup")):
+        history = worker["backup"]["history"]["loss"]
+        assert len(history) == 3  # Epochs 4 to 6.
+        np.testing.assert_allclose(
+            worker["backup"]["weights"], whole["backup"]["weights"], atol=1e-5
+        )
+
+
+# One process of several, without the others.
+
+
+class Resolver:
+    def __init__(self, task_type, task_id, **tasks):
+        self.task_type, self.task_id, self._tasks = task_type, task_id, tasks
+
+    def cluster_spec(self):
+        return tf.train.ClusterSpec(self._tasks)
+
+
+def worker(index, count=3, replicas=None, chief=False):
+    """A worker of a strategy that was never started."""
+    strategy = object.__new__(tf.distribute.MultiWorkerMirroredStrategy)
+    names = [f"host{i}:1" for i in range(count)]
+    if chief:
+        tasks = {"chief": names[:1], "worker": names[1:]}
+        task = ("chief", 0) if index == 0 else ("worker", index - 1)
+    else:
+        tasks, task = {"worker": names}, ("worker", index)
+
+    class Started(tf.distribute.MultiWorkerMirroredStrategy):
+        cluster_resolver = Resolver(*task, **tasks)
+        num_replicas_in_sync = replicas or count
+
+    strategy.__class__ = Started
+    return Workers(strategy)
+
+
+@pytest.mark.parametrize("chief", [False, True])
+def test_workers_are_counted_from_the_chief(chief):
+    numbered = [worker(i, chief=chief) for i in range(3)]
+    assert [w.index for w in numbered] == [0, 1, 2]
+    assert {w.count for w in numbered} == {3}
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(2, 2), (3, 3), (2, 4), (1, 1)])
+@pytest.mark.parametrize("z", [12, 13, 24, 40, 47])
+def test_batches_are_shared_in_order(z, count, replicas):
+    size = 12
+    parts = [worker(i, count, replicas).places(z, size) for i in range(count)]
+    share = size // count
+    whole = []
+    for start_of_part in range(0, len(parts[0]), share):
+        whole += [part[start_of_part : start_of_part + share] for part in parts]
+    whole = np.concatenate(whole)
+    np.testing.assert_array_equal(whole, np.arange(len(whole)))
+    assert z - replicas < len(whole) <= z
+    assert len({len(part) for part in parts}) == 1
