@@ -1,5 +1,6 @@
 """The short examples, in small forms."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,14 @@ def test_a_folder_of_images(tmp_path):
     printed = run("image_folder.py", cwd=tmp_path)
     balanced_accuracy = float(printed.split("balanced accuracy ")[1].split(",")[0])
     assert balanced_accuracy > 0.85
+
+
+def test_two_workers(tmp_path):
+    printed = run("two_workers.py", cwd=tmp_path)
+    results = dict(re.findall(r"worker (\d): (test accuracy .*)", printed))
+    assert results.keys() == {"0", "1"}
+    assert results["0"] == results["1"]
+    assert float(re.findall(r"accuracy ([\d.]+)", results["0"])[0]) > 0.85
 
 
 def test_more_images_than_memory(tmp_path):

@@ -1,5 +1,7 @@
 """Each look into Keras' internals, so that the day Keras moves is noticed here."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -56,3 +58,11 @@ def test_the_logits_of_a_softmax(softmax):
 def test_other_probabilities_have_no_logits():
     p = keras.ops.softmax(keras.ops.ones((1, 3)))
     assert _keras.logits_of(p / 1.0) is None
+
+
+def test_what_several_workers_override():
+    """Whether it works there is tested with two workers, in the slow lane."""
+    for name in ("_maybe_symbolic_build", "_make_function"):
+        overridden = inspect.signature(getattr(_keras.SeveralWorkers, name))
+        own = inspect.signature(getattr(keras.Model, name))
+        assert len(overridden.parameters) == len(own.parameters)
