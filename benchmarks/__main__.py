@@ -10,13 +10,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import choice, cost, figures, tables
+from benchmarks import choice, cost, figures, scale, tables
 from benchmarks.cells import Store
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.runner import run_missing
 
 RESULTS = Path(__file__).parent / "results"
-COST = "cost"
+COST, SCALE = "cost", "scale"
 """Measured by the clock, so on a quiet machine and again each time."""
 
 
@@ -24,12 +24,17 @@ def main() -> None:
     arguments = parse_arguments()
     results = Path(arguments.results)
     store = Store(results / "cells")
-    wanted = [*EXPERIMENTS, COST] if "all" in arguments.names else arguments.names
+    wanted = (
+        [*EXPERIMENTS, COST, SCALE] if "all" in arguments.names else arguments.names
+    )
     for name in wanted:
         if name == COST:
             measured = cost.records()
             _write(results / "cost.csv", cost.csv_text(measured))
             _write(results / "cost.md", cost.document(measured))
+            continue
+        if name == SCALE:
+            _write(results / "scale.md", scale.document())
             continue
         experiment = EXPERIMENTS[name]
         if experiment.tuned_on:
@@ -52,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
         description=(__doc__ or "").split("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("names", nargs="+", choices=[*EXPERIMENTS, COST, "all"])
+    parser.add_argument("names", nargs="+", choices=[*EXPERIMENTS, COST, SCALE, "all"])
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--results", default=str(RESULTS), help="folder to write into")
     return parser.parse_args()

@@ -87,4 +87,5 @@ class CollectedEmbeddings:
             later = replica[:, -1] > newest[:, -1]
             newest[later] = replica[later]
         newest = self._workers.newest(newest)
-        return newest[:, :-1], newest[:, -1] > 0
+        # A copy, so that the whole rows do not stay in memory.
+        return np.ascontiguousarray(newest[:, :-1]), newest[:, -1] > 0

@@ -98,7 +98,7 @@ def overload(
     parts, distances = [], [np.empty(0, np.float32)]
     for j in np.flatnonzero(parameters.counts):  # Line 10.
         members = np.flatnonzero(classes == j)
-        neighbors = np.full((len(members), parameters.k_max), -1, np.int64)
+        neighbors = np.full((len(members), parameters.k_max), -1, np.int32)
         if k[j] > 0:  # Lines 11-13.
             rows = row_of[members]
             ids, squared = self_neighbors(table[rows], int(k[j]), search)
@@ -140,7 +140,7 @@ def without_neighbors(samples: NDArray[np.int64], d: int) -> Quadruplets:
     """
     return Quadruplets(
         samples,
-        neighbors=np.zeros((len(samples), 0), np.int64),
+        neighbors=np.zeros((len(samples), 0), np.int32),
         weights=np.ones((len(samples), 1), np.float32),
         table=np.zeros((0, d), np.float32),
     )

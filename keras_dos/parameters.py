@@ -229,7 +229,7 @@ def _require_minority(
             "classes, and there are none (without `minority`, those with fewer than "
             "half as many samples as the largest class). Name them with "
             f"`minority`, or set `{name}` per class. "
-            f"Received: {received}, class counts {counts.tolist()}."
+            f"Received: {received}, class counts {_some(counts)}."
         )
 
 
@@ -240,8 +240,16 @@ def _require_samples(
     if empty:
         some = dict.fromkeys(np.flatnonzero(counts).tolist()[:2], 2)
         raise ValueError(
-            f"`{name}` covers classes that have no training sample: {empty}. Pass a "
-            f"mapping that leaves them out, such as {name}={some}, or train a head "
+            f"`{name}` covers classes without a training sample: {_some(empty)}. Pass "
+            f"a mapping that leaves them out, such as {name}={some}, or train a head "
             "without these classes. "
-            f"Received: {name}={value}, class counts {counts.tolist()}."
+            f"Received: {name}={value}, class counts {_some(counts)}."
         )
+
+
+def _some(values: Any) -> str:
+    """Return values as text, of many the first alone."""
+    listed = np.asarray(values).tolist()
+    if len(listed) <= 20:
+        return f"{listed}"
+    return f"[{', '.join(map(str, listed[:10]))}, ...] ({len(listed)})"

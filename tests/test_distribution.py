@@ -22,8 +22,9 @@ import keras
 from toy import blobs, largest_difference
 
 from keras_dos import DOSModel, OverloadingCallback
+from keras_dos.samples import Indexed, Stream
 
-inside, embeddings = sys.argv[1] == "inside", sys.argv[2]
+inside, embeddings, source = sys.argv[1] == "inside", sys.argv[2], sys.argv[3]
 
 
 def train(strategy):
@@ -43,16 +44,16 @@ def train(strategy):
 
     callback = OverloadingCallback(k=3, warmup_epochs=1, embeddings=embeddings)
 
+    # Even halves of each batch: Keras weights uneven ones equally.
+    data = {"x": x, "y": y, "sample_weight": weights, "batch_size": 32}
+    if source == "stream":
+        rows = tf.data.Dataset.from_tensor_slices((x, y, weights))
+        data = {"x": Stream(rows.batch(32))}
+    elif source == "indexed":
+        data = {"x": Indexed(list(zip(x, y, weights)), batch_size=32)}
+
     def fit():
-        return model.fit(
-            x,
-            y,
-            sample_weight=weights,
-            batch_size=32,  # Even halves: Keras weights uneven ones equally.
-            epochs=3,
-            verbose=0,
-            callbacks=[callback],
-        ).history
+        return model.fit(**data, epochs=3, verbose=0, callbacks=[callback]).history
 
     if inside:
         with strategy.scope():
@@ -72,12 +73,17 @@ print("equal")
 
 
 @pytest.mark.parametrize(
-    ("where", "embeddings"),
-    [("inside", "training"), ("outside", "training"), ("outside", "pass")],
+    ("where", "embeddings", "source"),
+    [
+        ("inside", "training", "arrays"),
+        ("outside", "training", "stream"),
+        ("outside", "pass", "arrays"),
+        ("inside", "pass", "indexed"),
+    ],
 )
-def test_two_replicas_take_the_same_steps_as_one(where, embeddings):
+def test_two_replicas_take_the_same_steps_as_one(where, embeddings, source):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, where, embeddings],
+        [sys.executable, "-c", SCRIPT, where, embeddings, source],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,

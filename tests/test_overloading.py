@@ -89,7 +89,8 @@ def assert_neighbors(problem, z):
 def test_neighbors_are_the_nearest_in_class(problem):
     z = problem.overload().quadruplets
     assert_neighbors(problem, z)
-    assert z.samples.dtype == z.neighbors.dtype == np.int64
+    assert z.samples.dtype == np.int64
+    assert z.neighbors.dtype == np.int32
     assert z.weights.dtype == z.table.dtype == np.float32
 
 

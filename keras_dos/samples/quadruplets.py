@@ -17,7 +17,7 @@ class Quadruplets:
 
     Attributes:
         samples: Id i of x_i and y_i, shape (z,), int64.
-        neighbors: Rows of `table`, the neighbors in N(x_i), shape (z, k), int64.
+        neighbors: Rows of `table`, the neighbors in N(x_i), shape (z, k), int32.
         weights: w on the simplex over f(x_i) and its neighbors, shape (z, k + 1),
             float32. A weight of 0 marks a slot that does not exist.
         table: Embeddings of the samples in overloaded classes, shape (rows, d),
@@ -25,7 +25,7 @@ class Quadruplets:
     """
 
     samples: NDArray[np.int64]
-    neighbors: NDArray[np.int64]
+    neighbors: NDArray[np.int32]
     weights: NDArray[np.float32]
     table: NDArray[np.float32]
 
@@ -103,7 +103,7 @@ class QuadrupletBatches:
             any_samples = np.arange(size) % len(source.classes)
             self._samples = tf.Variable(any_samples, trainable=False)
             self._seeds = _variable(tf.int64, size)
-            self._neighbors = _variable(tf.int64, size, k)
+            self._neighbors = _variable(tf.int32, size, k)
             self._weights = _variable(tf.float32, size, k + 1)
             self._rows = _variable(tf.int64, size)
             # The one variable whose size changes. A row to point at, since Keras may

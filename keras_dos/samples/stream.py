@@ -96,7 +96,8 @@ class Stream:
             self.classes = sparse_labels(labels)
             self.batch_size = len(first[0])
         if buffer_size is None:
-            buffer_size = max(1, WINDOW_BYTES * len(first[0]) // _bytes(first[1]))
+            rows = max(1, len(first[0]))
+            buffer_size = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
         self._window = min(
             _checks.integer("buffer_size", buffer_size, minimum=1), len(self.classes)
         )
