@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos.workers import Workers
 
+PART = 2**16
+"""Rows of the table that are read at a time."""
+
 
 class CollectedEmbeddings:
     """f(x) of each sample as of the last training step that recorded it.
@@ -78,14 +81,23 @@ class CollectedEmbeddings:
             (z,), bool. On several replicas the latest epoch counts, then the first
             replica of the first worker.
         """
+        embeddings = np.empty((len(ids), self._table.shape[1] - 1), np.float32)
+        recorded = np.empty(len(ids), bool)
+        # In parts, so that no second table is in memory meanwhile.
+        for start in range(0, len(ids), PART):
+            part = slice(start, start + PART)
+            rows = self._newest(ids[part])
+            embeddings[part], recorded[part] = rows[:, :-1], rows[:, -1] > 0
+        return embeddings, recorded
+
+    def _newest(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return rows of the table as they are where they were written last."""
         replicas = [
             tf.gather(local, ids).numpy()
             for local in self._strategy.experimental_local_results(self._table)
         ]
-        newest = replicas[0]
+        newest: NDArray[np.float32] = replicas[0]
         for replica in replicas[1:]:
             later = replica[:, -1] > newest[:, -1]
             newest[later] = replica[later]
-        newest = self._workers.newest(newest)
-        # A copy, so that the whole rows do not stay in memory.
-        return np.ascontiguousarray(newest[:, :-1]), newest[:, -1] > 0
+        return self._workers.newest(newest)

@@ -260,6 +260,7 @@ class Rounds:
 
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()
+        self._round = None  # Its table may be large.
         parameters = self.parameters
         if not self._embeddings.available(epoch):
             parameters = parameters.without_neighbors()

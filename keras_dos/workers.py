@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from keras_dos.search import NeighborSearch
 
-GATHERED_ROWS = 2**16
-"""Rows of a table that are exchanged at a time."""
-
 
 class Workers:
     """The workers of a strategy; one, unless there are several machines.
@@ -121,13 +118,10 @@ class Workers:
         """
         if self.count == 1:
             return rows
-        parts = []
-        for start in range(0, len(rows), GATHERED_ROWS):
-            part = rows[start : start + GATHERED_ROWS]
-            of_all = self.gathered(part).reshape(self.count, *part.shape)
-            latest = of_all[:, :, -1].argmax(axis=0)
-            parts.append(of_all[latest, np.arange(len(part))])
-        return np.concatenate(parts) if parts else rows
+        of_all = self.gathered(rows).reshape(self.count, *rows.shape)
+        latest = of_all[:, :, -1].argmax(axis=0)
+        newest: NDArray[np.float32] = of_all[latest, np.arange(len(rows))]
+        return newest
 
 
 class SearchOfFirst:

@@ -409,3 +409,11 @@ def test_balanced_data_takes_arguments_that_need_no_minority():
 def test_a_class_without_samples_can_be_given_nothing(door, arguments, name, received):
     counts = (20, 0, 6)
     assert_refused(lambda: door(counts, **arguments), ValueError, name, received)
+
+
+def test_an_error_about_many_classes_names_the_first():
+    counts = np.array([50] * 5 + [0] * 1000)
+    message = r"\[5, 6, .*, 14, \.\.\.\] \(1000\).*class counts \[50, .*\] \(1005\)\.$"
+    with pytest.raises(ValueError, match=message) as error:
+        resolve_class_parameters(counts, k=5)
+    assert len(str(error.value)) < 500
