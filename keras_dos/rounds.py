@@ -1,5 +1,6 @@
 """The rounds of one training: what each epoch trains on (Algorithm 1, line 6)."""
 
+import dataclasses
 import time
 import warnings
 from typing import Any
@@ -156,6 +157,9 @@ class Rounds:
         order = self._order(z, _EPOCH_ORDER, epoch)
         seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=z)
         self._batches.assign(quadruplets.ordered(order), seeds)  # Line 22: MTL(Z).
+        if self._round is not None:  # The batches have the table now.
+            ids = self._round.quadruplets.without_table()
+            self._round = dataclasses.replace(self._round, quadruplets=ids)
 
     def record(self, quadruplets: dict[str, Any], embedding: Any) -> None:
         """Keep f(x) of a batch for the next search; part of the training step.

@@ -121,6 +121,13 @@ class Indexed:
         self, ids: NDArray[np.int64], seeds: NDArray[np.int64]
     ) -> list[NDArray[Any]]:
         """Return the rows of some ids, augmented if there are seeds, flattened."""
+        if isinstance(self._source, np.ndarray) and self._augment is None:
+            x, y = self._form
+            assert self._labels is not None
+            return [
+                self._source[ids].astype(x.numpy, copy=False),
+                self._labels[ids].astype(y.numpy, copy=False),
+            ]
         rows: list[list[NDArray[Any]]] = []
         for sample, i in zip(self._samples(ids), ids, strict=True):
             x, *others = sample

@@ -1,5 +1,6 @@
 """Quadruplets (x, y, N(x), w): by id, and as the batches that `fit` trains on."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +34,19 @@ class Quadruplets:
         return len(self.samples)
 
     def padded(self, k: int) -> "Quadruplets":
-        """Return the quadruplets with k slots for neighbors; new ones do not exist.
-
-        The table gets a row if it has none, for the new slots to point at.
-        """
-        if self.neighbors.shape[1] == k and len(self.table):
+        """Return the quadruplets with k slots for neighbors; new ones do not exist."""
+        if self.neighbors.shape[1] == k:
             return self
         slots = (0, 0), (0, k - self.neighbors.shape[1])
-        rows = (0, int(not len(self.table))), (0, 0)
-        return Quadruplets(
-            self.samples,
-            np.pad(self.neighbors, slots),
-            np.pad(self.weights, slots),
-            np.pad(self.table, rows),
+        return dataclasses.replace(
+            self,
+            neighbors=np.pad(self.neighbors, slots),
+            weights=np.pad(self.weights, slots),
         )
+
+    def without_table(self) -> "Quadruplets":
+        """Return the quadruplets without the table, which may be large."""
+        return dataclasses.replace(self, table=self.table[:0].copy())
 
     def ordered(self, order: NDArray[np.int64]) -> "Quadruplets":
         """Return the quadruplets in another order, over the same table."""
@@ -106,8 +106,8 @@ class QuadrupletBatches:
             self._neighbors = _variable(tf.int32, size, k)
             self._weights = _variable(tf.float32, size, k + 1)
             self._rows = _variable(tf.int64, size)
-            # The one variable whose size changes. A row to point at, since Keras may
-            # take a batch before the first epoch begins.
+            # The one variable whose size changes. A row to point at, for slots that do
+            # not exist, and since Keras may take a batch before the first epoch.
             self._table = tf.Variable(
                 tf.zeros((1, d)), trainable=False, shape=(None, d)
             )
@@ -117,6 +117,7 @@ class QuadrupletBatches:
 
         Args:
             quadruplets: Those of fewer than k neighbors get slots that do not exist.
+                Without a table they are over that of the last ones that had one.
             seeds: A number for each of them, for augmentation, shape (z,), int64.
         """
         if self._recorded:
@@ -127,7 +128,8 @@ class QuadrupletBatches:
         self._seeds.assign(seeds[self._places])
         self._neighbors.assign(own.neighbors)
         self._weights.assign(own.weights)
-        self._table.assign(own.table)
+        if len(own.table):
+            self._table.assign(own.table)
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""

@@ -15,8 +15,8 @@ from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
 
-WINDOW_BYTES = 2**25
-"""Bytes of the samples that a stream shuffles among each other by default."""
+WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
+"""What a stream shuffles among each other by default, whichever is less."""
 
 _CHANGED = (
     "The dataset does not yield the same samples in the same order in each pass, so "
@@ -52,7 +52,8 @@ class Stream:
             of a sample has its own, and a resumed training the same ones. The shape
             must stay. Embeddings from a pass are those of plain samples. Defaults to
             None.
-        buffer_size: Samples per window. Defaults to None: as many as take 32 MiB.
+        buffer_size: Samples per window. Defaults to None: as many as take 32 MiB,
+            at most 10,000.
 
     Attributes:
         classes: The class of each sample, shape (m,), int64.
@@ -97,7 +98,8 @@ class Stream:
             self.batch_size = len(first[0])
         if buffer_size is None:
             rows = max(1, len(first[0]))
-            buffer_size = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
+            fitting = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
+            buffer_size = min(fitting, WINDOW_SAMPLES)
         self._window = min(
             _checks.integer("buffer_size", buffer_size, minimum=1), len(self.classes)
         )
@@ -122,21 +124,24 @@ class Stream:
     ) -> tf.data.Dataset:
         """Return the samples to train on; see `SampleSource.batches`."""
         m, size = len(self.classes), self._window
-        windows = self._checked().rebatch(size).enumerate()
 
-        def read(order: tf.Tensor, starts: tf.Tensor) -> tf.data.Dataset:
-            def joined(n: tf.Tensor, window: tuple[tf.Tensor, Any]) -> tuple[Any, Any]:
-                i, row = window
-                whole = tf.size(i, tf.int64) == tf.minimum(m - n * size, size)
-                with tf.control_dependencies([tf.Assert(whole, [_CHANGED])]):
-                    places, rows = places_of(i, order, starts)
-                return places, _gather(row, rows)
+        def planned(plan: Any, element: Any) -> tuple[Any, Any]:
+            # Once a pass, since the ids differ from pass to pass.
+            first = element[0] == 0
+            plan = tf.cond(first, lambda: places_by_id(ids, m), lambda: plan)
+            return plan, (plan, *element)
 
-            return windows.map(joined)
+        def joined(plan: Any, n: tf.Tensor, window: Any) -> tuple[tf.Tensor, Any]:
+            i, row = window
+            whole = tf.size(i, tf.int64) == tf.minimum(m - n * size, size)
+            with tf.control_dependencies([tf.Assert(whole, [_CHANGED])]):
+                places, rows = places_of(i, *plan)
+            return places, _gather(row, rows)
 
-        # Once a pass, since the ids differ from pass to pass.
-        order = tf.data.Dataset.range(1).map(lambda _: places_by_id(ids, m))
-        batches = order.flat_map(read).rebatch(self.batch_size)
+        no_plan = tf.zeros(0, tf.int64), tf.zeros(0, tf.int64)
+        windows = self._checked().rebatch(size).enumerate().scan(no_plan, planned)
+        # The next window is read while one is trained on.
+        batches = windows.map(joined).prefetch(1).rebatch(self.batch_size)
         if self._augment is None:
             return batches.prefetch(2)
         augment = self._augment

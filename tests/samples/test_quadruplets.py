@@ -57,6 +57,8 @@ def assert_batches(batches, z, batch_size=BATCH):
             assert y[row].numpy() == Y[i]
             np.testing.assert_array_equal(inputs["weights"][row], z.weights[place])
             for slot, neighbor in enumerate(z.neighbors[place]):
+                if not z.weights[place, slot + 1]:
+                    continue  # It does not exist.
                 stored = inputs["neighbors"][row, slot]
                 np.testing.assert_array_equal(stored, z.table[neighbor])
 
@@ -94,7 +96,16 @@ def test_slots_that_are_added_do_not_exist():
     np.testing.assert_array_equal(padded.neighbors[:, :2], z.neighbors)
     np.testing.assert_array_equal(padded.weights[:, :3], z.weights)
     assert not padded.weights[:, 3:].any()
-    assert without_neighbors(np.arange(3), D).padded(1).table.shape == (1, D)
+    assert padded.table is z.table
+
+
+def test_quadruplets_without_a_table_are_over_the_last_one():
+    p, z = quadruplet_batches(2), quadruplets(2)
+    assign(p, z)
+    assign(p, without_neighbors(np.arange(SIZE) % M, D))
+    again = z.ordered(np.arange(SIZE)[::-1])
+    assign(p, again.without_table())
+    assert_batches(p.dataset(), again)
 
 
 def test_they_do_not_share_what_they_were_assigned():
