@@ -36,7 +36,7 @@ PROFILES: dict[str, NDArray[np.float64]] = {
     "1 / rank": 1 / np.arange(1, N + 1),
 }
 IMAGE, READ, BATCH, PASSES = (28, 28, 1), 40_000, 60, 5
-LARGE, SIZES = (128, 128, 1), (1.0, 4.0)
+LARGE, SIZES = (128, 128, 1), (0.5, 2.0)
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
     "label": tf.io.FixedLenFeature([], tf.int64),

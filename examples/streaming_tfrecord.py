@@ -26,7 +26,7 @@ from sklearn.model_selection import train_test_split
 from keras_dos import DOSModel, OverloadingCallback, classwise_report
 from keras_dos.samples import Stream
 
-SIDE = 128
+SIDE = 256
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
     "label": tf.io.FixedLenFeature([], tf.int64),
@@ -67,12 +67,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def write(folder: Path, x: np.ndarray, y: np.ndarray, m: int) -> list[str]:
-    """Write m noisy images to files of up to 4,096; classes 0 to 3 are rare."""
+    """Write m noisy images to files of up to 1,024; classes 0 to 3 are rare."""
     rng = np.random.default_rng(0)
     frequencies = np.where(y < 4, 0.05, 1.0)
     files = []
-    for start in range(0, m, 4096):
-        size = min(4096, m - start)
+    for start in range(0, m, 1024):
+        size = min(1024, m - start)
         drawn = rng.choice(len(y), size, p=frequencies / frequencies.sum())
         files.append(str(folder / f"{start:09d}.tfrecord"))
         with tf.io.TFRecordWriter(files[-1]) as writer:
@@ -109,7 +109,7 @@ def parse(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def network() -> DOSModel:
     """Return a small uncompiled network on images of SIDE x SIDE pixels."""
     inputs = keras.Input((SIDE, SIDE, 1))
-    x = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.AveragePooling2D(16)(keras.layers.Rescaling(1 / 255)(inputs))
     x = keras.layers.Conv2D(16, 3, activation="relu")(x)
     x = keras.layers.MaxPooling2D()(x)
     x = keras.layers.Flatten()(x)
