@@ -84,9 +84,9 @@ def write(folder: Path, x: np.ndarray, y: np.ndarray, m: int) -> list[str]:
 def enlarged(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return noisy images of SIDE x SIDE pixels, uint8, from digits of 8 x 8."""
     scale = SIDE // 8
-    images = np.kron(x.reshape(-1, 8, 8), np.ones((1, scale, scale))) * 12
-    noise = rng.integers(0, 60, images.shape, dtype=np.uint8)
-    return (images.astype(np.uint8) + noise)[..., None]
+    pixels = (12 * x.reshape(-1, 8, 8)).astype(np.uint8)
+    images = np.kron(pixels, np.ones((1, scale, scale), np.uint8))
+    return (images + rng.integers(0, 60, images.shape, dtype=np.uint8))[..., None]
 
 
 def example(image: np.ndarray, label: int) -> tf.train.Example:
