@@ -212,7 +212,9 @@ def _dataset(
     def parse(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(records, FEATURES)
         if png:
-            x = tf.map_fn(tf.io.decode_png, parsed["image"], tf.uint8)
+            x = tf.map_fn(
+                tf.io.decode_png, parsed["image"], fn_output_signature=tf.uint8
+            )
         else:
             x = tf.io.decode_raw(parsed["image"], tf.uint8)
         return tf.reshape(x, (-1, *shape)), parsed["label"]

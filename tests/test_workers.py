@@ -115,7 +115,7 @@ def test_what_several_workers_refuse(trained):
     _, both = trained
     for worker in both:
         batch_size, class_weight, steps = worker["refused"]
-        assert "multiple of the 2 replicas" in batch_size
+        assert "multiple of the 2 workers" in batch_size
         assert "Received: batch_size=7" in batch_size
         assert "pass weights of the samples as `sample_weight`" in class_weight
         assert "`steps_per_execution` must be 1 on several machines" in steps
@@ -178,16 +178,21 @@ def test_workers_are_counted_from_the_chief(chief):
     assert {w.count for w in numbered} == {3}
 
 
-@pytest.mark.parametrize(("count", "replicas"), [(2, 2), (3, 3), (2, 4), (1, 1)])
+def test_workers_with_several_gpus_are_refused():
+    with pytest.raises(ValueError, match=r"one GPU.*Received: 4 GPUs of 2 workers"):
+        worker(0, count=2, replicas=4).places(24, 12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("z", [12, 13, 24, 40, 47])
-def test_batches_are_shared_in_order(z, count, replicas):
+def test_batches_are_shared_in_order(z, count):
     size = 12
-    parts = [worker(i, count, replicas).places(z, size) for i in range(count)]
+    parts = [worker(i, count).places(z, size) for i in range(count)]
     share = size // count
     whole = []
     for start_of_part in range(0, len(parts[0]), share):
         whole += [part[start_of_part : start_of_part + share] for part in parts]
     whole = np.concatenate(whole)
     np.testing.assert_array_equal(whole, np.arange(len(whole)))
-    assert z - replicas < len(whole) <= z
+    assert z - count < len(whole) <= z
     assert len({len(part) for part in parts}) == 1
