@@ -18,10 +18,9 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
 
-import keras
-from toy import blobs, largest_difference
+from toy import blobs, largest_difference, penalized
 
-from keras_dos import DOSModel, OverloadingCallback
+from keras_dos import OverloadingCallback
 from keras_dos.samples import Indexed, Stream
 
 inside, embeddings, source = sys.argv[1] == "inside", sys.argv[2], sys.argv[3]
@@ -31,16 +30,7 @@ def train(strategy):
     x, y = blobs((30, 20, 6))  # 78 quadruplets: the last batch has 14.
     weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
     with strategy.scope():
-        keras.utils.set_random_seed(0)
-        inputs = keras.Input((6,))
-        e = keras.layers.Dense(5, "tanh", kernel_regularizer="l2")(inputs)
-        p = keras.layers.Dense(3, "softmax")(e)
-        model = DOSModel(inputs, {"embedding": e, "probabilities": p})
-        model.compile(
-            keras.optimizers.SGD(0.1),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
+        model = penalized()
 
     callback = OverloadingCallback(k=3, warmup_epochs=1, embeddings=embeddings)
 

@@ -30,6 +30,16 @@ def network(d=6, n=3, embedding=5, *, seed=0, scale=1.0, policy=None, head=()):
     return DOSModel(inputs, {"embedding": e, "probabilities": p})
 
 
+def penalized(**compiled_with):
+    """A compiled DOSModel with a weight penalty, made in the scope that is open."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    e = keras.layers.Dense(5, "tanh", kernel_regularizer="l2")(inputs)
+    p = keras.layers.Dense(3, "softmax")(e)
+    model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+    return compiled(model, learning_rate=0.1, **compiled_with)
+
+
 def identity_network(d=6, n=3, seed=0):
     """A DOSModel whose embedding is its input."""
     keras.utils.set_random_seed(seed)

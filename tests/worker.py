@@ -22,9 +22,9 @@ else:
     STRATEGY, INDEX = tf.distribute.get_strategy(), 0
 
 import keras  # noqa: E402
-from toy import blobs  # noqa: E402
+from toy import blobs, penalized  # noqa: E402
 
-from keras_dos import DOSModel, OverloadingCallback  # noqa: E402
+from keras_dos import OverloadingCallback  # noqa: E402
 from keras_dos.samples import Indexed, Stream  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
@@ -34,18 +34,7 @@ WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(X)).astype("float32")
 
 def network(**compiled):
     with STRATEGY.scope():
-        keras.utils.set_random_seed(0)
-        inputs = keras.Input((6,))
-        e = keras.layers.Dense(5, "tanh", kernel_regularizer="l2")(inputs)
-        p = keras.layers.Dense(3, "softmax")(e)
-        model = DOSModel(inputs, {"embedding": e, "probabilities": p})
-        model.compile(
-            keras.optimizers.SGD(0.1),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            **compiled,
-        )
-    return model
+        return penalized(**compiled)
 
 
 def note(model, history):
