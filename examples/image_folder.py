@@ -2,14 +2,12 @@
 
 The folder is made from scikit-learn's handwritten digits, so that the example runs
 anywhere; four classes are rare. `ImageFolder` is the part to take along.
-
     python examples/image_folder.py
 """
 
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -25,7 +23,7 @@ SIDE = 24
 
 
 class ImageFolder:
-    """The images of a folder by index, in the order of their paths."""
+    """The images of a folder by index, in the order of their paths, with `labels`."""
 
     def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.glob("*/*.png"))
@@ -35,9 +33,9 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+    def __getitem__(self, i: int) -> np.ndarray:
         image = keras.utils.load_img(self.paths[i], "grayscale", (SIDE, SIDE))
-        return keras.utils.img_to_array(image, dtype="uint8"), self.labels[i]
+        return keras.utils.img_to_array(image, dtype="uint8")
 
 
 def augment(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -54,13 +52,12 @@ def network() -> DOSModel:
         x = keras.layers.Conv2D(filters, 3, use_bias=False)(x)
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
         x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.Flatten()(x)
-    embedding = keras.layers.Dense(64, activation="relu")(x)
+    embedding = keras.layers.Dense(64, activation="relu")(keras.layers.Flatten()(x))
     probabilities = keras.layers.Dense(10, activation="softmax")(embedding)
     return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
 
 
-def write(folder: Path, x: Any, y: Any) -> None:
+def write(folder: Path, x: np.ndarray, y: np.ndarray) -> None:
     """Write images as folder/class/number.png."""
     for i, (image, label) in enumerate(zip(x, y, strict=True)):
         path = folder / f"digit_{label}" / f"{i:04d}.png"
@@ -77,15 +74,15 @@ def main() -> None:
         train, test = Path(name) / "train", Path(name) / "test"
         write(train, x[kept], y[kept])
         write(test, x_test, y_test)
-        source = Indexed(ImageFolder(train), augment=augment)
+        images = ImageFolder(train)
+        source = Indexed(images, images.labels, augment=augment)
         model = network()
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        callback = OverloadingCallback(k=5)
-        model.fit(source, epochs=15, callbacks=[callback], verbose=2)
-        samples = [ImageFolder(test)[i] for i in range(len(y_test))]
-    images, labels = (np.stack(column) for column in zip(*samples, strict=True))
-    probabilities = model.classifier.predict(images, verbose=0)
-    print(classwise_report(labels, probabilities, minority=range(4)))
+        model.fit(source, epochs=15, callbacks=[OverloadingCallback(k=5)], verbose=2)
+        images = ImageFolder(test)
+        x_test = np.stack([images[i] for i in range(len(images))])
+    probabilities = model.classifier.predict(x_test, verbose=0)
+    print(classwise_report(images.labels, probabilities, minority=range(4)))
 
 
 if __name__ == "__main__":

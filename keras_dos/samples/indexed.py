@@ -1,10 +1,9 @@
 """Samples that are looked up by id, one by one, whenever a batch asks for them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.from_python import Form, call_python
+from keras_dos.samples.lookup import Lookup
 
 READERS = 4
 """Batches that are read at a time, each by a thread."""
@@ -34,7 +34,8 @@ class Indexed:
         labels: y by id, shape (m,) or one-hot (m, n). Defaults to None: read from all
             samples once, which takes its time.
         keys: The names of x and y, and maybe of the sample weight, if `source[i]` is a
-            mapping, such as ("image", "label"). Defaults to None.
+            mapping, such as ("image", "label"); of x alone if there are `labels`.
+            Defaults to None.
         augment: A function of (x, rng) that returns one sample changed at random, of
             the same shape and type. `rng` derives from the seed of the callback and the
             epoch: each copy of a sample has its own, and a resumed training the same
@@ -68,28 +69,29 @@ class Indexed:
         augment: Augment | None = None,
         batch_size: int = 32,
     ) -> None:
-        _check_source(source)
-        self._source, self._keys = source, keys
+        if augment is not None:
+            _checks.function("augment", augment)
+        self._source, self._augment = source, augment
         self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)
         self._labels = None if labels is None else np.asarray(labels)
-        first = self._sample(0)
+        if self._labels is not None:
+            sparse_labels(self._labels)  # Before one of them is used.
+        self._lookup = Lookup(source, self._labels, keys)
+        first = self._lookup.first
         self._form = [Form(leaf) for leaf in tf.nest.flatten(first)]
         self._structure = first
+        self._y = len(tf.nest.flatten(first[0]))  # The leaf after those of x.
         if self._labels is None:
-            with ThreadPoolExecutor(READERS) as threads:
-                of = threads.map(lambda i: self._sample(i)[1], range(len(source)))
-                self._labels = np.array(list(of))
+            self._labels = self._read_labels()
         self.classes = sparse_labels(self._labels)
         if len(self.classes) != len(source):
             raise ValueError(
                 "`labels` must have one label per sample. Received: "
                 f"{len(self.classes)} labels of {len(source)} samples."
             )
-        self._augment = None
         if augment is not None:
-            _checks.function("augment", augment)
-            self._augment = augment
-            self._read(np.zeros(1, np.int64), np.zeros(1, np.int64))
+            first = self._augmented(first, 0, seed=0)
+        self._columns([first], np.zeros(1, np.int64))
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
@@ -128,21 +130,55 @@ class Indexed:
                 self._source[ids].astype(x.numpy, copy=False),
                 self._labels[ids].astype(y.numpy, copy=False),
             ]
-        rows: list[list[NDArray[Any]]] = []
-        for sample, i in zip(self._samples(ids), ids, strict=True):
-            x, *others = sample
-            if self._augment is not None and len(seeds):
-                rng = np.random.default_rng(int(seeds[len(rows)]))
-                x = self._augment(tf.nest.map_structure(np.array, x), rng)
-            rows.append(self._checked((x, *others), int(i)))
-        columns = zip(*rows, strict=True)
-        return [np.stack(column) for column in columns]
+        samples: Iterable[tuple[Any, ...]] = self._lookup.samples(ids)
+        if self._augment is not None and len(seeds):
+            triples = zip(samples, ids.tolist(), seeds.tolist(), strict=True)
+            samples = (self._augmented(*triple) for triple in triples)
+        return self._columns(samples, ids)
 
-    def _checked(self, sample: tuple[Any, ...], i: int) -> list[NDArray[Any]]:
+    def _columns(
+        self, samples: Iterable[tuple[Any, ...]], ids: NDArray[np.int64]
+    ) -> list[NDArray[Any]]:
+        """Return the stacked leaves of some samples.
+
+        Raises:
+            ValueError: If a sample has another form or label than it had.
+        """
+        pairs = zip(samples, ids.tolist(), strict=True)
+        rows = [self._leaves(sample, i) for sample, i in pairs]
+        columns = [np.stack(column) for column in zip(*rows, strict=True)]
+        y, known = columns[self._y], self.classes[ids]
+        one_hot = y.ndim == 2 and y.shape[1] > 1
+        expected = known[:, None] == np.arange(y.shape[1]) if one_hot else known
+        wrong = (y.reshape(expected.shape) != expected).reshape(len(y), -1).any(axis=1)
+        if wrong.any():
+            n = wrong.argmax()
+            raise ValueError(
+                "`source[i]` must give the label that it gave at first, or that of "
+                f"`labels`, {known[n]}. Received: {y[n]} for i={ids[n]}."
+            )
+        return columns
+
+    def _augmented(self, sample: tuple[Any, ...], i: int, seed: int) -> tuple[Any, ...]:
+        """Return a sample changed by a draw of its own.
+
+        Raises:
+            RuntimeError: If the function of the user raises.
+        """
+        assert self._augment is not None
+        x, *others = sample
+        rng = np.random.default_rng(seed)
+        try:
+            x = self._augment(tf.nest.map_structure(np.array, x), rng)
+        except Exception as error:
+            raise RuntimeError(f"`augment` raised {error!r} for i={i}.") from error
+        return x, *others
+
+    def _leaves(self, sample: tuple[Any, ...], i: int) -> list[NDArray[Any]]:
         """Return the leaves of a sample.
 
         Raises:
-            ValueError: If it has another form or label than it had.
+            ValueError: If it has another form than the first.
         """
         try:
             tf.nest.assert_same_structure(self._structure, sample)
@@ -157,68 +193,20 @@ class Indexed:
                 "`source[i]` and `augment` must give samples of one form, that of "
                 f"source[0], {expected}. Received: {received} for i={i}."
             )
-        assert self._labels is not None
-        if not np.array_equal(sample[1], self._labels[i]):
-            raise ValueError(
-                "`source[i]` must give the label that it gave at first, or that of "
-                f"`labels`, {self._labels[i]}. Received: {sample[1]} for i={i}."
-            )
         pairs = zip(leaves, self._form, strict=True)
-        return [leaf.astype(form.numpy) for leaf, form in pairs]
+        return [leaf.astype(form.numpy, copy=False) for leaf, form in pairs]
 
-    def _samples(self, ids: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
-        if isinstance(self._source, np.ndarray):
-            # In one go: from a memory map much faster than one by one.
-            assert self._labels is not None
-            yield from zip(self._source[ids], self._labels[ids], strict=True)
-        else:
-            yield from (self._sample(int(i)) for i in ids)
+    def _read_labels(self) -> NDArray[Any]:
+        """Return the labels of all samples, each read once and its form checked."""
+        m = len(self._source)
+        # Few parts, as each waits in memory, but enough to keep all threads busy.
+        size = min(1000, max(1, m // (8 * READERS)))
 
-    def _sample(self, i: int) -> tuple[Any, ...]:
-        """Return (x, y[, sample_weight]) of an id.
-
-        Raises:
-            RuntimeError: If the source raises.
-            ValueError: If the sample has another form.
-        """
-        try:
-            sample = self._source[i]
-        except Exception as error:
-            raise RuntimeError(f"source[{i}] raised {error!r}.") from error
-        if self._keys is not None and isinstance(sample, Mapping):
-            missing = [key for key in self._keys if key not in sample]
-            if missing:
-                raise ValueError(
-                    f"`keys` must be among those of source[{i}], {sorted(sample)}. "
-                    f"Received: {missing}."
-                )
-            sample = tuple(sample[key] for key in self._keys)
-        if not isinstance(sample, tuple):
-            if self._labels is None:
-                raise ValueError(
-                    "`source[i]` must be (x, y) or (x, y, sample_weight); for x alone "
-                    "pass `labels`, and for a mapping `keys`, such as "
-                    f'("image", "label"). Received: {type(sample).__name__}.'
-                )
-            sample = sample, self._labels[i]
-        if len(sample) not in (2, 3):
-            raise ValueError(
-                "`source[i]` must be (x, y) or (x, y, sample_weight). "
-                f"Received: a tuple of {len(sample)} for i={i}."
+        def read(start: int) -> NDArray[Any]:
+            part = range(start, min(start + size, m))
+            return np.stack(
+                [self._leaves(self._lookup.sample(i), i)[self._y] for i in part]
             )
-        return tuple(sample)
 
-
-def _check_source(source: Any) -> None:
-    if isinstance(source, keras.utils.PyDataset | tf.data.Dataset):
-        raise TypeError(
-            "`source` must give one sample per index: read a PyDataset or a "
-            "tf.data.Dataset with keras_dos.samples.Stream. "
-            f"Received: {type(source).__name__}."
-        )
-    if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
-        raise TypeError(
-            f"`source` must have len() and [i]. Received: {type(source).__name__}."
-        )
-    if not len(source):
-        raise ValueError("`source` must not be empty. Received: 0 samples.")
+        with ThreadPoolExecutor(READERS) as threads:
+            return np.concatenate(list(threads.map(read, range(0, m, size))))

@@ -1,6 +1,8 @@
 """Random access by id: read by threads, aligned, and refused where it cannot be."""
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ from alignment import EPOCHS, PIXELS, M, X, Y, assert_aligned, epochs_of
 from toy import compiled, largest_difference, network
 
 from keras_dos import OverloadingCallback
-from keras_dos.samples import Indexed, InMemory, SampleSource, Stream
+from keras_dos.samples import Indexed, InMemory, SampleSource, Stream, indexed
 
 WEIGHTS = np.linspace(0.5, 2.0, M).astype("float32")
 
@@ -37,6 +39,13 @@ class Mappings(Pairs):
     def __getitem__(self, i):
         image, label = super().__getitem__(i)
         return {"image": image, "label": label, "id": i}
+
+
+class Endless(Pairs):
+    """As a Grain dataset after .repeat()."""
+
+    def __len__(self):
+        return sys.maxsize
 
 
 def jitter(x, rng):
@@ -140,6 +149,53 @@ def test_labels_save_the_first_pass_and_threads_read():
     assert threading.get_ident() not in pairs.threads
 
 
+@pytest.mark.parametrize("labels", [Y, Y[:, None], np.eye(3)[Y]])
+@pytest.mark.parametrize("given", [Y, Y[:, None], np.eye(3)[Y]])
+def test_labels_may_have_another_form_than_those_of_the_source(labels, given):
+    """The source's own are trained on."""
+    source = Indexed(Pairs(X, given), labels)
+    assert source.classes.tolist() == Y.tolist()
+    ids = tf.range(M, dtype=tf.int64)
+    read = np.concatenate([y for _, (_, y) in source.batches(ids, ids)])
+    np.testing.assert_array_equal(read, given)
+
+
+def test_the_first_pass_asks_for_few_samples_ahead(monkeypatch):
+    """One task per sample would take gigabytes of a million."""
+    tasks = []
+
+    class Noting(ThreadPoolExecutor):
+        def submit(self, *arguments, **named):
+            tasks.append(arguments)
+            return super().submit(*arguments, **named)
+
+    monkeypatch.setattr(indexed, "ThreadPoolExecutor", Noting)
+    pairs = Pairs(np.zeros((4001, 1)), np.arange(4001) % 3)
+    assert Indexed(pairs).classes.tolist() == pairs.columns[1].tolist()
+    assert len(tasks) <= 40
+
+
+def test_the_first_pass_reads_in_parallel():
+    """Four at a time, however few samples there are."""
+    met = threading.Barrier(indexed.READERS)
+
+    class Waiting(Pairs):
+        def __getitem__(self, i):
+            if i in (1, 16, 31, 46):  # Parts have one sample each.
+                met.wait(timeout=10)
+            return super().__getitem__(i)
+
+    assert Indexed(Waiting()).classes.tolist() == Y.tolist()
+
+
+def test_one_key_for_x_alone():
+    source = Indexed(Mappings(), Y, keys=("image",), batch_size=4)
+    ids = tf.constant([3, 1], tf.int64)
+    ((_, (x, y)),) = source.batches(ids, ids)
+    np.testing.assert_array_equal(x, X[[3, 1]])
+    assert y.numpy().tolist() == Y[[3, 1]].tolist()
+
+
 def test_a_memory_map_is_read_in_rows(tmp_path):
     """The rows of a batch and no others."""
 
@@ -205,6 +261,43 @@ def test_data_sources_of_others():
             TypeError,
             r"keras_dos.samples.Stream",
         ),
+        (lambda: Indexed(Endless()), ValueError, r"finite: leave out .repeat\(\)"),
+        (lambda: Indexed(X, []), ValueError, r"at least one label"),
+        (
+            lambda: Indexed(Pairs(), (Y + 1) % 3),
+            ValueError,
+            rf"or that of `labels`, {(Y[0] + 1) % 3}. Received: {Y[0]} for i=0",
+        ),
+        (lambda: Indexed(Pairs(X, np.eye(3)[Y]), Y + 3), ValueError, r"\].* for i=0"),
+        (
+            lambda: Indexed(Pairs(), keys=("image", "label")),
+            ValueError,
+            r"`keys` must be left out unless.*tuple for i=0",
+        ),
+        (lambda: Indexed(Mappings(), keys="xy"), TypeError, r"sequence of names"),
+        (lambda: Indexed(Mappings(), keys=()), TypeError, r"sequence of names"),
+        (
+            lambda: Indexed([(0.0, 0), (1.0, [0, 1])]),
+            ValueError,
+            r"one form.*int64\[2\]\) for i=1",
+        ),
+        (lambda: Indexed([(0.0, 0), ([1.0], 1)]), ValueError, r"one form.* for i=1"),
+        (lambda: Indexed([(0.0, 0), None]), ValueError, r"NoneType for i=1"),
+        (
+            lambda: Indexed(Pairs(X, Y, WEIGHTS[:, None])),
+            ValueError,
+            r"weight that is one number.*shape \(1,\)",
+        ),
+        (
+            lambda: Indexed(Pairs(X, Y, Y.astype(str))),
+            ValueError,
+            r"weight that is one number.*dtype <U",
+        ),
+        (
+            lambda: Indexed(X, Y, augment=lambda x, rng: x.missing),
+            RuntimeError,
+            r"`augment` raised AttributeError.* for i=0",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(make, error, message):
@@ -243,6 +336,20 @@ class Broken(Pairs):
 def test_a_sample_that_breaks_is_named(kind, message):
     with pytest.raises(tf.errors.OpError, match=message.replace("17", str(BROKEN))):
         trained(Indexed(Broken(kind), Y))
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), StopIteration()])
+def test_an_augment_that_raises_names_the_sample(error):
+    def augment(x, rng):
+        if x[0] == BROKEN:
+            raise error
+        return x
+
+    source = Indexed(X, Y, augment=augment)
+    ids = tf.range(M, dtype=tf.int64)
+    message = rf"`augment` raised {type(error).__name__}\(.* for i={BROKEN}\b"
+    with pytest.raises(tf.errors.OpError, match=message):
+        list(source.batches(ids, ids))
 
 
 # Batches by index.
