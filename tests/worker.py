@@ -27,7 +27,6 @@ from toy import blobs, penalized  # noqa: E402
 from keras_dos import OverloadingCallback  # noqa: E402
 from keras_dos.samples import Indexed, Stream  # noqa: E402
 
-FOLDER = Path(sys.argv[1])
 X, Y = blobs((30, 20, 8))  # 58 samples, 84 quadruplets: last batches of 2 and 4.
 WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(X)).astype("float32")
 
@@ -138,4 +137,6 @@ def other_epochs():
         return str(error)
 
 
-print(json.dumps({task: globals()[task]() for task in sys.argv[2:]}))
+if __name__ == "__main__":
+    FOLDER = Path(sys.argv[1])
+    print(json.dumps({task: globals()[task]() for task in sys.argv[2:]}))

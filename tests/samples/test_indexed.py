@@ -371,6 +371,7 @@ class Batches(keras.utils.PyDataset):
         return self._x[rows], Y[rows]
 
 
+@pytest.mark.slow
 def test_a_py_dataset_is_streamed():
     with pytest.raises(TypeError, match=r"keras_dos.samples.Stream.*Batches"):
         Indexed(Batches())

@@ -119,6 +119,7 @@ def test_one_hot_labels():
     assert Stream(dataset(y=one_hot), labels=one_hot).classes.tolist() == Y.tolist()
 
 
+@pytest.mark.slow
 def test_epochs_have_orders_of_their_own_that_follow_from_the_seed():
     def orders(seed, first=0):
         source = Stream(dataset(), buffer_size=20)
@@ -179,6 +180,7 @@ def test_random_augmentation_of_the_dataset_is_alive():
     assert all((first[i][0] != second[i][0]).any() for i in range(M))
 
 
+@pytest.mark.slow
 def test_augmentation_is_new_by_epoch_and_copy_and_repeated_by_a_resume():
     def pixels(first):
         source = Stream(dataset(), augment=jitter, buffer_size=20)
