@@ -35,7 +35,7 @@ class ImageFolder:
 
     def __getitem__(self, i: int) -> np.ndarray:
         image = keras.utils.load_img(self.paths[i], "grayscale", (SIDE, SIDE))
-        return keras.utils.img_to_array(image, dtype="uint8")
+        return np.asarray(keras.utils.img_to_array(image, dtype="uint8"))
 
 
 def augment(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
