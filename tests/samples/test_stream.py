@@ -237,6 +237,7 @@ def test_a_dataset_that_shuffles_once_is_right():
     trained(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "buffer_size"),
     [(M - 20, 19), (M - 1, 20), (M + 1, 20), (M - 1, 100), (M + 20, 100)],
@@ -251,6 +252,7 @@ def test_a_dataset_of_another_size_is_refused(size, buffer_size):
         trained(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda i: i * 0, lambda i: i + 1, lambda i: -i])
 def test_ids_that_are_not_those_of_m_samples_are_refused(change):
     other = numbered(x=PIXELS).map(lambda i, row: (change(i), row))
