@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos.workers import Workers
 
-PART = 2**16
-"""Rows of the table that are read at a time."""
-
 
 class CollectedEmbeddings:
     """f(x) of each sample as of the last training step that recorded it.
@@ -83,9 +80,7 @@ class CollectedEmbeddings:
         """
         embeddings = np.empty((len(ids), self._table.shape[1] - 1), np.float32)
         recorded = np.empty(len(ids), bool)
-        # In parts, so that no second table is in memory meanwhile.
-        for start in range(0, len(ids), PART):
-            part = slice(start, start + PART)
+        for part in self._workers.parts(len(ids)):
             rows = self._newest(ids[part])
             embeddings[part], recorded[part] = rows[:, :-1], rows[:, -1] > 0
         return embeddings, recorded

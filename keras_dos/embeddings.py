@@ -99,11 +99,7 @@ class Embeddings:
         embeddings = np.zeros((len(ids), self._d), np.float32)
         if not len(ids):
             return embeddings
-        found = self._embed_own(ids, embeddings)
-        if self._workers.count > 1:
-            own = embeddings[np.searchsorted(ids, found)]
-            found = self._workers.gathered(found)
-            embeddings[np.searchsorted(ids, found)] = self._workers.gathered(own)
+        found = self._exchanged(ids, embeddings, self._embed_own(ids, embeddings))
         if not np.array_equal(np.sort(found), ids):
             raise ValueError(
                 "`inputs` of the source must return one row for each id. "
@@ -111,6 +107,22 @@ class Embeddings:
                 f"{len(np.intersect1d(found, ids))} of them for one of these."
             )
         return embeddings
+
+    def _exchanged(
+        self,
+        ids: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
+        found: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Write what the other workers embedded; return what all of them found."""
+        if self._workers.count == 1:
+            return found
+        of_all = [found[:0]]
+        for part in self._workers.parts(len(found)):
+            own = embeddings[_places(ids, found[part])]
+            of_all.append(self._workers.gathered(found[part]))
+            embeddings[_places(ids, of_all[-1])] = self._workers.gathered(own)
+        return np.concatenate(of_all)
 
     def _embed_own(
         self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]
@@ -128,7 +140,7 @@ class Embeddings:
             )
             for i, value in zip(*replicas, strict=True):
                 found.append(i)
-                embeddings[np.searchsorted(ids, i) % len(ids)] = value
+                embeddings[_places(ids, i)] = value
         return np.concatenate(found)
 
     def _on_replicas(self, batch: Any) -> Any:
@@ -138,3 +150,9 @@ class Embeddings:
             return ids, tf.cast(self._embedder(x, training=False), tf.float32)
 
         return self._strategy.run(embed, batch)
+
+
+def _places(ids: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where in `ids` some ids are; any place for those that are not there."""
+    places: NDArray[np.int64] = np.searchsorted(ids, found) % len(ids)
+    return places

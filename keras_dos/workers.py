@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 
 from keras_dos.search import NeighborSearch
 
+PART = 2**16
+"""Rows that are read or exchanged at a time, so that no second table is in memory."""
+# TensorFlow cannot send 2 GiB at once, and takes several times what it sends.
+_PART_BYTES = 2**26
+
 
 class Workers:
     """The workers of a strategy; one, unless there are several machines.
@@ -32,6 +37,7 @@ class Workers:
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self._strategy = strategy
+        self._gathers: dict[Any, Any] = {}  # By dtype and shape of a row.
         self.count, self.index = 1, 0
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             resolver = strategy.cluster_resolver
@@ -107,10 +113,38 @@ class Workers:
         """
         if self.count == 1:
             return rows
-        gathered: NDArray[Any] = self._strategy.gather(
-            tf.convert_to_tensor(rows), axis=0
-        ).numpy()
+        sizes = self._gathered_at_once(np.array([len(rows)]))
+        starts = np.cumsum(sizes) - sizes
+        gathered = np.empty((sizes.sum(), *rows.shape[1:]), rows.dtype)
+        row_bytes = rows.dtype.itemsize * int(np.prod(rows.shape[1:]))
+        step = max(1, _PART_BYTES // max(1, row_bytes))
+        for first in range(0, sizes.max(), step):
+            part = self._gathered_at_once(rows[first : first + step])
+            ends = np.cumsum(np.clip(sizes - first, 0, step))
+            for start, own in zip(starts, np.split(part, ends[:-1]), strict=True):
+                gathered[start + first : start + first + len(own)] = own
         return gathered
+
+    def _gathered_at_once(self, rows: NDArray[Any]) -> NDArray[Any]:
+        # Not traced, a gather costs 20 times as much. All workers must trace at the
+        # same call, or they would wait for each other: not for each number of rows.
+        key = rows.dtype, rows.shape[1:]
+        if key not in self._gathers:
+            self._gathers[key] = tf.function(
+                lambda part: self._strategy.gather(part, axis=0),
+                input_signature=[tf.TensorSpec((None, *rows.shape[1:]), rows.dtype)],
+            )
+        gathered: NDArray[Any] = self._gathers[key](tf.convert_to_tensor(rows)).numpy()
+        return gathered
+
+    def parts(self, rows: int) -> list[slice]:
+        """Return slices of at most `PART` rows, equally many on all workers.
+
+        Args:
+            rows: Those of this worker, fewer than others may have.
+        """
+        longest = int(self.gathered(np.array([rows])).max())
+        return [slice(start, start + PART) for start in range(0, longest, PART)]
 
     def from_first(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return the rows of the first worker."""

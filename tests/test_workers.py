@@ -66,61 +66,54 @@ def answers(processes):
     return [json.loads(out.splitlines()[-1]) for _, out, _ in results]
 
 
-EQUAL = ("plain", "training", "passed", "stream", "indexed", "inference")
+EQUAL = ("plain", "training", "passed", "normalized", "stream", "indexed", "inference")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """What one process notes, and what two workers note, of each task."""
-    folder = tmp_path_factory.mktemp("workers")
-    more = "uneven", "refused", "other_epochs"
-    both = two_workers(folder, *EQUAL, *more)
+@pytest.mark.slow
+def test_two_workers_do_as_one_process_does(tmp_path):
+    """One test, since each pair of processes takes half a minute to start and trace."""
+    more = "uneven", "refused", "other_epochs", "exchanged"
+    both = answers(two_workers(tmp_path, *EQUAL, *more))
     # Two cores: the third process waits.
-    both = answers(both)
-    (one,) = answers([start(folder, *EQUAL)])
-    return one, both
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", EQUAL)
-def test_two_workers_do_as_one_process_does(task, trained):
-    one, both = trained
+    (one,) = answers([start(tmp_path, *EQUAL)])
     for worker in both:
-        assert worker[task].keys() == one[task].keys()
-        expected, noted = one[task], worker[task]
-        if task == "inference":
-            np.testing.assert_allclose(
-                noted["evaluate"], expected["evaluate"], rtol=1e-5
-            )
-            np.testing.assert_allclose(noted["predict"], expected["predict"], rtol=1e-5)
-            continue
-        np.testing.assert_allclose(noted["weights"], expected["weights"], atol=1e-5)
-        assert noted["history"].keys() == expected["history"].keys()
-        for name, values in expected["history"].items():
-            np.testing.assert_allclose(noted["history"][name], values, rtol=1e-4)
-        if task != "plain":
-            assert expected["history"]["embedding_loss"][-1] > 0
-
-
-@pytest.mark.slow
-def test_what_does_not_fill_the_replicas_is_left_out(trained):
-    _, both = trained
-    for worker in both:
+        for task in EQUAL:
+            check_equal(task, worker[task], one[task])
+        # What does not fill the replicas is left out.
         assert worker["uneven"]["steps"] == 4 * 10
         assert np.isfinite(worker["uneven"]["loss"]).all()
+        assert worker["exchanged"] == "equal"
+        check_refusals(worker)
 
 
-@pytest.mark.slow
-def test_what_several_workers_refuse(trained):
-    _, both = trained
-    for worker in both:
-        batch_size, class_weight, steps = worker["refused"]
-        assert "multiple of the 2 workers" in batch_size
-        assert "Received: batch_size=7" in batch_size
-        assert "pass weights of the samples as `sample_weight`" in class_weight
-        assert "`steps_per_execution` must be 1 on several machines" in steps
-        assert "All workers must begin the same epoch" in worker["other_epochs"]
-        assert "Received: [2, 0], by worker." in worker["other_epochs"]
+def check_equal(task, noted, expected):
+    assert noted.keys() == expected.keys(), task
+    if task == "inference":
+        for name in ("evaluate", "predict"):
+            np.testing.assert_allclose(
+                noted[name], expected[name], rtol=1e-5, err_msg=name
+            )
+        return
+    np.testing.assert_allclose(
+        noted["weights"], expected["weights"], atol=1e-5, err_msg=task
+    )
+    assert noted["history"].keys() == expected["history"].keys(), task
+    for name, values in expected["history"].items():
+        np.testing.assert_allclose(
+            noted["history"][name], values, rtol=1e-4, err_msg=f"{task}: {name}"
+        )
+    if task != "plain":
+        assert expected["history"]["embedding_loss"][-1] > 0
+
+
+def check_refusals(worker):
+    batch_size, class_weight, steps = worker["refused"]
+    assert "multiple of the 2 workers" in batch_size
+    assert "Received: batch_size=7" in batch_size
+    assert "pass weights of the samples as `sample_weight`" in class_weight
+    assert "`steps_per_execution` must be 1 on several machines" in steps
+    assert "All workers must begin the same epoch" in worker["other_epochs"]
+    assert "Received: [2, 0], by worker." in worker["other_epochs"]
 
 
 @pytest.mark.slow

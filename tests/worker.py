@@ -22,18 +22,18 @@ else:
     STRATEGY, INDEX = tf.distribute.get_strategy(), 0
 
 import keras  # noqa: E402
-from toy import blobs, penalized  # noqa: E402
+from toy import blobs, compiled, penalized  # noqa: E402
 
-from keras_dos import OverloadingCallback  # noqa: E402
+from keras_dos import DOSModel, OverloadingCallback, workers  # noqa: E402
 from keras_dos.samples import Indexed, Stream  # noqa: E402
 
 X, Y = blobs((30, 20, 8))  # 58 samples, 84 quadruplets: last batches of 2 and 4.
 WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(X)).astype("float32")
 
 
-def network(**compiled):
+def network(**compiled_with):
     with STRATEGY.scope():
-        return penalized(**compiled)
+        return penalized(**compiled_with)
 
 
 def note(model, history):
@@ -64,6 +64,21 @@ def training():
 
 def passed():
     return fit(X, Y, batch_size=8, settings={"embeddings": "pass"})
+
+
+def normalized():
+    """With BatchNormalization, and validation data of an odd last batch."""
+    with STRATEGY.scope():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        e = keras.layers.Dense(5)(inputs)
+        e = keras.layers.BatchNormalization(synchronized=True)(e)
+        p = keras.layers.Dense(3, "softmax")(e)
+        model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
+    callback = OverloadingCallback(k=3, warmup_epochs=2, embeddings="pass")
+    arguments = {"batch_size": 8, "validation_data": (X[:57], Y[:57])}
+    history = model.fit(X, Y, epochs=4, callbacks=[callback], verbose=0, **arguments)
+    return note(model, history)
 
 
 def stream():
@@ -135,6 +150,17 @@ def other_epochs():
         fit(X, Y, batch_size=8, initial_epoch=first)
     except RuntimeError as error:
         return str(error)
+
+
+def exchanged():
+    """Rows in parts of two, where a worker may have none left."""
+    both, workers._PART_BYTES = workers.Workers(STRATEGY), 2 * 3 * 8
+    for sizes in [(5, 2), (0, 7), (7, 0), (0, 0), (4, 9)]:
+        rows = [np.arange(3 * b).reshape(-1, 3) + 100 * i for i, b in enumerate(sizes)]
+        gathered = both.gathered(rows[INDEX])
+        np.testing.assert_array_equal(gathered, np.concatenate(rows))
+        assert both.parts(sizes[INDEX]) == [slice(0, 2**16)][: max(sizes)]
+    return "equal"
 
 
 if __name__ == "__main__":
