@@ -66,3 +66,24 @@ def test_what_several_workers_override():
         overridden = inspect.signature(getattr(_keras.SeveralWorkers, name))
         own = inspect.signature(getattr(keras.Model, name))
         assert len(overridden.parameters) == len(own.parameters)
+
+
+def test_keras_calls_what_several_workers_override():
+    called = []
+
+    class Watched(keras.Model):
+        def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+            called.append("build")
+            return super()._maybe_symbolic_build(iterator, data_batch)
+
+        def _make_function(self, step):
+            called.append(step.__name__)
+            return super()._make_function(step)
+
+    inputs = keras.Input((1,))
+    watched = Watched(inputs, keras.layers.Dense(1)(inputs))
+    watched.compile("sgd", "mse")
+    ones = np.ones((2, 1))
+    watched.fit(ones, ones, verbose=0)
+    watched.evaluate(ones, ones, verbose=0)
+    assert called == ["build", "train_step", "build", "test_step"]

@@ -278,6 +278,17 @@ def test_what_compile_cannot_mean_with_the_callback_is_refused(settings, message
         dos_weights(compiled(network(), **settings), x, y)
 
 
+@pytest.mark.parametrize("name", ["ParameterServerStrategy", "TPUStrategy"])
+def test_strategies_that_cannot_hold_the_rounds_are_refused(name, monkeypatch):
+    kind = getattr(tf.distribute, name)
+    strategy = type(name, (kind,), {"__init__": lambda self: None})()
+    model = compiled(network())
+    monkeypatch.setattr(DOSModel, "distribute_strategy", strategy)
+    message = f"MirroredStrategy.*MultiWorkerMirroredStrategy.*Received: {name}"
+    with pytest.raises(ValueError, match=message):
+        dos_weights(model, *blobs())
+
+
 def test_a_model_with_nothing_to_train_is_refused():
     x, y = blobs()
     model = network()
