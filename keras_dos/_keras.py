@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_dos.workers import Workers
+
 
 def compiled_loss_weights(model: keras.Model) -> Any:
     """Return the `loss_weights` of `compile`, or None.
@@ -44,7 +46,7 @@ class SeveralWorkers:
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        if iterator is not None and self._on_several_workers():
+        if iterator is not None and Workers(self.distribute_strategy).count > 1:
             _, _, batches = next(iter(iterator))
             data_batch = tf.nest.map_structure(self._local, next(batches))
             iterator = None
@@ -59,7 +61,7 @@ class SeveralWorkers:
         def with_axes(data: Any) -> dict[str, Any]:
             return {name: tf.reshape(value, [1]) for name, value in step(data).items()}
 
-        several = self._on_several_workers()
+        several = Workers(self.distribute_strategy).count > 1
         if several and self.steps_per_execution != 1:
             raise ValueError(
                 "`steps_per_execution` must be 1 on several machines: TensorFlow "
@@ -67,9 +69,3 @@ class SeveralWorkers:
                 f"Received: steps_per_execution={self.steps_per_execution}."
             )
         return super()._make_function(with_axes if several else step)  # type: ignore[misc]
-
-    def _on_several_workers(self) -> bool:
-        strategy = self.distribute_strategy
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return False
-        return bool(strategy.cluster_resolver.cluster_spec().as_dict())

@@ -19,9 +19,10 @@ from keras_dos.samples.checked import checked
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
 from keras_dos.schedule import Epoch, check_schedule, first_round, planned_epoch
 from keras_dos.search import get_search
+from keras_dos.search.first import SearchOfFirst
 from keras_dos.settings import Settings
 from keras_dos.training_loss import TrainingLoss
-from keras_dos.workers import SearchOfFirst, Workers
+from keras_dos.workers import Workers
 
 __all__ = ["Rounds"]
 

@@ -11,8 +11,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_dos.search import NeighborSearch
-
 PART = 2**16
 """Rows that are read or exchanged at a time, so that no second table is in memory."""
 # TensorFlow cannot send 2 GiB at once, and takes several times what it sends.
@@ -162,27 +160,3 @@ class Workers:
         latest = of_all[:, :, -1].argmax(axis=0)
         newest: NDArray[np.float32] = of_all[latest, np.arange(len(rows))]
         return newest
-
-
-class SearchOfFirst:
-    """A search that the first worker does for all, so that all have the same neighbors.
-
-    Engines that approximate may answer differently on different machines.
-
-    Args:
-        search: The engine.
-        workers: The workers.
-    """
-
-    def __init__(self, search: NeighborSearch, workers: Workers) -> None:
-        self._search, self._workers = search, workers
-
-    def search(self, vectors: NDArray[np.float32], k: int) -> tuple[Any, Any]:
-        """Return the ids and squared distances that the first worker found."""
-        ids, distances = np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
-        if self._workers.index == 0:
-            ids, distances = self._search.search(vectors, k)
-        return (
-            self._workers.from_first(np.asarray(ids)),
-            self._workers.from_first(np.asarray(distances)),
-        )

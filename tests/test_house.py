@@ -39,12 +39,12 @@ ROOMS = (
     "outputs",
     # Replaceable.
     "samples",
-    "workers",
     "search",
     # What all may use.
     "labels",
     "_checks",
     "_keras",
+    "workers",
     "_backend",
 )
 HELPERS = ROOMS[1:6]

@@ -31,8 +31,8 @@ def start(folder, *tasks, config=None):
     )
 
 
-def two_workers(folder, *tasks):
-    sockets = [socket.socket() for _ in range(2)]
+def workers(folder, *tasks, count=2):
+    sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
@@ -45,7 +45,7 @@ def two_workers(folder, *tasks):
             *tasks,
             config={"cluster": cluster, "task": {"type": "worker", "index": index}},
         )
-        for index in range(2)
+        for index in range(count)
     ]
 
 
@@ -73,7 +73,7 @@ EQUAL = ("plain", "training", "passed", "normalized", "stream", "indexed", "infe
 def test_two_workers_do_as_one_process_does(tmp_path):
     """One test, since each pair of processes takes half a minute to start and trace."""
     more = "uneven", "refused", "other_epochs", "exchanged"
-    both = answers(two_workers(tmp_path, *EQUAL, *more))
+    both = answers(workers(tmp_path, *EQUAL, *more))
     # Two cores: the third process waits.
     (one,) = answers([start(tmp_path, *EQUAL)])
     for worker in both:
@@ -84,6 +84,13 @@ def test_two_workers_do_as_one_process_does(tmp_path):
         assert np.isfinite(worker["uneven"]["loss"]).all()
         assert worker["exchanged"] == "equal"
         check_refusals(worker)
+
+
+@pytest.mark.slow
+def test_a_cluster_of_one_is_one_process(tmp_path):
+    (one,) = answers([start(tmp_path, "training")])
+    (alone,) = answers(workers(tmp_path, "training", count=1))
+    check_equal("training", alone["training"], one["training"])
 
 
 def check_equal(task, noted, expected):
@@ -120,14 +127,14 @@ def check_refusals(worker):
 def test_a_death_ends_the_others_and_a_restart_goes_on(tmp_path):
     (whole,) = answers([start(tmp_path, "backup")])
     (tmp_path / "kill").touch()
-    processes = two_workers(tmp_path, "backup")
+    processes = workers(tmp_path, "backup")
     processes[1].wait(timeout=TIMEOUT)
     died = time.monotonic()
     (code, _, error), _ = ended(processes)
     assert time.monotonic() - died < 60
     assert code != 0
     assert "UnavailableError" in error
-    for worker in answers(two_workers(tmp_path, "backup")):
+    for worker in answers(workers(tmp_path, "backup")):
         history = worker["backup"]["history"]["loss"]
         assert len(history) == 3  # Epochs 4 to 6.
         np.testing.assert_allclose(
