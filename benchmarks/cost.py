@@ -8,11 +8,9 @@ median of seven epochs.
 import csv
 import io
 import itertools
-import multiprocessing
 import resource
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks import networks as today
-from benchmarks.runner import set_up, stamp
+from benchmarks.runner import in_a_process, set_up, stamp
 from benchmarks.tables import markdown
 from keras_dos import DOSModel, OverloadingCallback, networks
 from keras_dos.draws import draw_weights
@@ -210,21 +208,15 @@ def records() -> list[Record]:
     """Measure every workload, each in processes of its own."""
     measured = []
     for workload in tqdm(WORKLOADS, unit="workload"):
-        record = asdict(workload) | _in_a_process(measure, workload)
+        record = asdict(workload) | in_a_process(measure, workload, initializer=set_up)
         if workload in (*MAIN, *PASS):
             plain, dos = (
-                _in_a_process(peak_memory, workload, callbacks)
+                in_a_process(peak_memory, workload, callbacks, initializer=set_up)
                 for callbacks in (False, True)
             )
             record |= {"peak, MiB": plain, "peak": dos / plain}
         measured.append(record)
     return measured
-
-
-def _in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, set_up) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def csv_text(measured: list[Record]) -> str:

@@ -7,8 +7,9 @@ import platform
 import shlex
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
 
 from tqdm import tqdm
 
@@ -59,6 +60,23 @@ def run_missing(wanted: Iterable[Cell], store: Store, jobs: int) -> None:
             f"{len(failures)} of {len(missing)} cells failed; the others are kept, and "
             "the same command runs these again. Received:\n" + "\n".join(failures)
         )
+
+
+def in_a_process(
+    function: Callable[..., Any],
+    *arguments: Any,
+    initializer: Callable[[], None] | None = None,
+) -> Any:
+    """Return what a function returns in a process of its own.
+
+    Args:
+        function: It can be pickled.
+        *arguments: Its arguments.
+        initializer: What the process runs first, such as `set_up`. Defaults to None.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def stamp() -> Record:

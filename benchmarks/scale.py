@@ -5,12 +5,10 @@ ratios are taken in one process.
 """
 
 import functools
-import multiprocessing
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.runner import stamp
+from benchmarks.runner import in_a_process, stamp
 from benchmarks.tables import markdown
 from keras_dos import DOSModel, OverloadingCallback, networks
 from keras_dos.overloading import overload
@@ -235,10 +233,10 @@ def _light_network() -> DOSModel:
 
 def document() -> str:
     """Measure, each in a process of its own, and return the tables in Markdown."""
-    refreshed = [_in_a_process(refresh, profile) for profile in PROFILES]
-    rates = _in_a_process(reading)
+    refreshed = [in_a_process(refresh, profile) for profile in PROFILES]
+    rates = in_a_process(reading)
     memory = [
-        _in_a_process(bounded, way, size)
+        in_a_process(bounded, way, size)
         for way in ("TFRecord", "memory map")
         for size in SIZES
     ]
@@ -292,9 +290,3 @@ def _table(records: list[Record]) -> str:
         for record in records
     ]
     return markdown(list(records[0]), rows)
-
-
-def _in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(function, *arguments).result()

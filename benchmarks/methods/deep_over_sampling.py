@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.methods import readouts
 from benchmarks.methods.ablations import changed
 from benchmarks.methods.task import Task, Trained
-from keras_dos import OverloadingCallback
+from keras_dos import DOSModel, OverloadingCallback
 
 
 def dos(
@@ -32,18 +32,39 @@ def dos(
     started = time.perf_counter()
     model = task.network()
     task.compile(model, "sparse_categorical_crossentropy", steps=epochs * steps)
-    settings = {"minority": task.minority or None, "seed": task.seed} | settings
-    callback = OverloadingCallback(**changed(change, settings))
-    history = model.fit(
-        task.x,
-        task.y,
-        batch_size=task.batch_size,
-        epochs=epochs,
-        callbacks=[callback],
-        verbose=0,
-    ).history
+    history = fit_rounds(task, model, epochs, changed(change, settings))
     seconds = time.perf_counter() - started
     outputs = {"softmax": task.predict(model.classifier)}
     if embedding_readouts:
         outputs.update(readouts.of_embedding(task, model))
     return Trained(outputs, epochs * steps, seconds, history)
+
+
+def fit_rounds(
+    task: Task,
+    model: DOSModel,
+    epochs: int,
+    settings: dict[str, Any],
+    initial_epoch: int = 0,
+) -> dict[str, list[float]]:
+    """Train a compiled model with the callback; return the history.
+
+    Args:
+        task: What to train on.
+        model: The model.
+        epochs: Number of the last epoch.
+        settings: Arguments of `OverloadingCallback`, where they are not the defaults,
+            the minority classes and the seed of the task.
+        initial_epoch: As in Keras. Defaults to 0.
+    """
+    of_task = {"minority": task.minority or None, "seed": task.seed}
+    history: dict[str, list[float]] = model.fit(
+        task.x,
+        task.y,
+        batch_size=task.batch_size,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        callbacks=[OverloadingCallback(**of_task | settings)],
+        verbose=0,
+    ).history
+    return history

@@ -10,9 +10,10 @@ from keras import ops
 from benchmarks import networks
 from benchmarks.methods import losses
 from benchmarks.methods.baselines import CROSS_ENTROPY, shuffled, train
+from benchmarks.methods.deep_over_sampling import fit_rounds
 from benchmarks.methods.samples import mixed_up
 from benchmarks.methods.task import Task, Trained
-from keras_dos import DOSModel, OverloadingCallback
+from keras_dos import DOSModel
 
 LDAM_SCALE = 30.0
 FORMS: dict[str, dict[str, Any] | None] = {
@@ -83,18 +84,8 @@ def _fit(
     initial_epoch: int = 0,
     before: float = 0.0,
 ) -> Trained:
-    minority = task.minority or None
-    callback = OverloadingCallback(minority=minority, seed=task.seed, **settings)
     started = time.perf_counter()
-    history = model.fit(
-        task.x,
-        task.y,
-        batch_size=task.batch_size,
-        epochs=task.epochs,
-        initial_epoch=initial_epoch,
-        callbacks=[callback],
-        verbose=0,
-    ).history
+    history = fit_rounds(task, model, task.epochs, settings, initial_epoch)
     seconds = before + time.perf_counter() - started
     p = task.predict(model.classifier)
     return Trained({"softmax": p}, task.epochs * task.steps, seconds, history)
