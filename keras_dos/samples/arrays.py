@@ -84,6 +84,11 @@ def n_samples(rows: tuple[Any, ...]) -> int:
     return int(sizes.pop())
 
 
+def gather_rows(structure: Any, ids: tf.Tensor) -> Any:
+    """Return the rows `ids` of every tensor in a nested structure."""
+    return tf.nest.map_structure(lambda t: tf.gather(t, ids), structure)
+
+
 def _tensor(name: str, value: Any) -> tf.Tensor:
     if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise TypeError(

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
-from keras_dos.samples.arrays import read_arrays
+from keras_dos.samples.arrays import gather_rows, read_arrays
 from keras_dos.samples.dataset import read_dataset
 
 
@@ -74,7 +74,7 @@ class InMemory:
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
         rows = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
-        inputs = rows.map(lambda i: (i, _gather(self._rows[0], i)))
+        inputs = rows.map(lambda i: (i, gather_rows(self._rows[0], i)))
         return inputs.prefetch(tf.data.AUTOTUNE)
 
     def batches(
@@ -83,14 +83,9 @@ class InMemory:
         """Return the samples to train on, in order; see `SampleSource.batches`."""
         places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
         return places.map(
-            lambda place: (place, _gather(self._rows, tf.gather(ids, place))),
+            lambda place: (place, gather_rows(self._rows, tf.gather(ids, place))),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-
-
-def _gather(structure: Any, ids: tf.Tensor) -> Any:
-    """Return the rows `ids` of every tensor in a nested structure."""
-    return tf.nest.map_structure(lambda t: tf.gather(t, ids), structure)
 
 
 def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:

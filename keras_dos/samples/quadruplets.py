@@ -48,8 +48,8 @@ class Quadruplets:
         """Return the quadruplets without the table, which may be large."""
         return dataclasses.replace(self, table=self.table[:0].copy())
 
-    def ordered(self, order: NDArray[np.int64]) -> "Quadruplets":
-        """Return the quadruplets in another order, over the same table."""
+    def ordered(self, order: NDArray[np.int64] | slice) -> "Quadruplets":
+        """Return the quadruplets in another order, or some, over the same table."""
         return Quadruplets(
             self.samples[order], self.neighbors[order], self.weights[order], self.table
         )
@@ -94,9 +94,10 @@ class QuadrupletBatches:
         self._source = source
         self._recorded = recorded
         self._workers = Workers(tf.distribute.get_strategy())
-        # Those of this worker: all, unless there are several machines.
-        self._places = self._workers.places(n_quadruplets, source.batch_size)
-        size = len(self._places)
+        places = self._workers.places(n_quadruplets, source.batch_size)
+        size = len(places)
+        # All, which costs no copy, unless there are several machines.
+        self._own = places if self._workers.count > 1 else slice(None)
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
             # Any samples, in a number that a source can serve before the first epoch.
@@ -122,10 +123,10 @@ class QuadrupletBatches:
         """
         if self._recorded:
             rows = last_occurrences(quadruplets.samples, len(self._source.classes))
-            self._rows.assign(rows[self._places])
-        own = quadruplets.padded(self._neighbors.shape[1]).ordered(self._places)
+            self._rows.assign(rows[self._own])
+        own = quadruplets.padded(self._neighbors.shape[1]).ordered(self._own)
         self._samples.assign(own.samples)
-        self._seeds.assign(seeds[self._places])
+        self._seeds.assign(seeds[self._own])
         self._neighbors.assign(own.neighbors)
         self._weights.assign(own.weights)
         if len(own.table):

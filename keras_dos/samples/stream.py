@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
+from keras_dos.samples.arrays import gather_rows
 from keras_dos.samples.checked import sparse_batch
 from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
@@ -114,7 +115,7 @@ class Stream:
 
         def kept(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             rows = tf.where(tf.gather(asked, i))[:, 0]
-            return tf.gather(i, rows), _gather(row[0], rows)
+            return tf.gather(i, rows), gather_rows(row[0], rows)
 
         found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
         return found.rebatch(batch_size).prefetch(2)
@@ -136,7 +137,7 @@ class Stream:
             whole = tf.size(i, tf.int64) == tf.minimum(m - n * size, size)
             with tf.control_dependencies([tf.Assert(whole, [_CHANGED])]):
                 places, rows = places_of(i, *plan)
-            return places, _gather(row, rows)
+            return places, gather_rows(row, rows)
 
         no_plan = tf.zeros(0, tf.int64), tf.zeros(0, tf.int64)
         windows = self._checked().rebatch(size).enumerate().scan(no_plan, planned)
@@ -223,10 +224,6 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
             f"{all_ids.max()} for m={len(all_ids)} samples."
         )
     return classes[order], max(map(len, ids))
-
-
-def _gather(structure: Any, rows: tf.Tensor) -> Any:
-    return tf.nest.map_structure(lambda t: tf.gather(t, rows), structure)
 
 
 def _bytes(row: Any) -> int:
