@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-import warnings
 from typing import Any
 
 import keras
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_dos import _checks
+from keras_dos import _checks, advice
 from keras_dos.embeddings import Embeddings
 from keras_dos.labels import class_counts, class_prior
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
@@ -25,12 +24,6 @@ from keras_dos.training_loss import TrainingLoss
 from keras_dos.workers import Workers
 
 __all__ = ["Rounds"]
-
-# Mean squared distance to the neighbors, in units of that at the refresh, above which
-# embeddings are far from those stored. About 1 is usual, up to 4 with heavy Dropout.
-FAR_OFF = 5.0
-# Epochs of so many times the samples are hardly what r was meant to ask for.
-LONG_EPOCH = 10
 
 # Random streams that derive from one seed.
 _ROUND, _EPOCH_ORDER, _PASS_ORDER, _AUGMENTATION = range(4)
@@ -93,7 +86,9 @@ class Rounds:
         self._source = source
         counts = class_counts(source.classes, n_classes)
         self.parameters = settings.class_parameters(counts)
-        self._warn_of_long_epochs()
+        advice.of_long_epochs(
+            self.parameters.n_quadruplets, len(source.classes), settings.r
+        )
         self.loss = TrainingLoss(settings.objective, loss, n_classes)
         self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
@@ -186,19 +181,8 @@ class Rounds:
             "minority_variance" and "majority_variance", if such classes exist.
         """
         distance = self.loss.neighbor_distance()
-        if distance > FAR_OFF and not self._warned:
-            self._warned = True
-            warnings.warn(
-                "The embeddings in training lie far from those stored at the refresh, "
-                "so neighbors are of little use. The rounds may have begun too early, "
-                "the learning rate may be too high, or BatchNormalization or Dropout "
-                "before the embedding may act very differently in training: use more "
-                '`warmup_epochs`, embeddings="training" if they come from a pass, or a '
-                "lower learning rate or momentum. Received: "
-                f"{distance:.3g} times the squared distance of neighbors in epoch "
-                f"{epoch + 1}, where about 1 is usual.",
-                stacklevel=2,
-            )
+        if not self._warned:
+            self._warned = advice.of_far_embeddings(distance, epoch)
         logs = {"refresh_time": self._refresh_time}
         for group in ("minority", "majority"):
             classes = self.parameters.group(group)
@@ -214,24 +198,7 @@ class Rounds:
             first = first_round(self._settings.planned, self._epochs) or 0
             if not self._embeddings.available(first):
                 first += 1
-            warnings.warn(
-                "The training ended before the first round, so no Deep Over-sampling "
-                f"took place: rounds start at epoch {first + 1}. Train for more "
-                "epochs, lower `warmup_epochs`, or let EarlyStopping wait with "
-                f"start_from_epoch={first}.",
-                stacklevel=2,
-            )
-
-    def _warn_of_long_epochs(self) -> None:
-        z, m = self.parameters.n_quadruplets, len(self._source.classes)
-        if z > LONG_EPOCH * m:
-            warnings.warn(
-                f"An epoch has {z:,} quadruplets of {m:,} samples, as `r` asks, and "
-                f"takes {z / m:.0f} times as long as a pass over the samples. Use "
-                'r="moderate", or fewer epochs. Received: '
-                f"r={self._settings.r!r}.",
-                stacklevel=2,
-            )
+            advice.of_no_round(first)
 
     def _adjust_loss(self, plan: Epoch) -> None:
         """Set λ, and τ and π of the adjusted H."""
@@ -278,12 +245,7 @@ class Rounds:
             self._settings.weight_sampler,
         )
         if parameters.k_max and not overloaded.unit:
-            warnings.warn(
-                "All embeddings are equal, so their neighbors are of no use: the "
-                "network is dead or has collapsed. Lower the learning rate or "
-                f"`embedding_weight`. Received: spread 0 at epoch {epoch + 1}.",
-                stacklevel=2,
-            )
+            advice.of_equal_embeddings(epoch)
         self.loss.set_unit(overloaded.unit)
         self._refresh_time = time.perf_counter() - started
         return overloaded

@@ -41,6 +41,7 @@ ROOMS = (
     "samples",
     "search",
     # What all may use.
+    "advice",
     "labels",
     "_checks",
     "_keras",
