@@ -11,6 +11,7 @@ from keras_dos._backend import require_tensorflow_backend
 require_tensorflow_backend()
 
 from keras_dos import losses, networks, samples, schedule, search  # noqa: E402
+from keras_dos.backup import BackupAndRestore  # noqa: E402
 from keras_dos.callback import OverloadingCallback  # noqa: E402
 from keras_dos.datasets import (  # noqa: E402
     make_imbalanced,
@@ -35,6 +36,7 @@ from keras_dos.serving import export_servable  # noqa: E402
 __version__ = importlib.metadata.version("keras-dos")
 
 __all__ = [
+    "BackupAndRestore",
     "ClasswiseReport",
     "DOSModel",
     "MicroClusterObjective",

@@ -33,6 +33,14 @@ def logits_of(probabilities: Any) -> Any:
     return getattr(probabilities, "_keras_logits", None)
 
 
+def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Set the epoch from which a `fit` that has begun goes on, or None.
+
+    Keras reads it after `on_train_begin`, and does not reset it.
+    """
+    model._initial_epoch = epoch
+
+
 class SeveralWorkers:
     """Lets `fit` and `evaluate` run under MultiWorkerMirroredStrategy (keras #20585).
 
@@ -42,6 +50,7 @@ class SeveralWorkers:
 
     distribute_strategy: tf.distribute.Strategy
     steps_per_execution: int
+    train_function: Any
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None

@@ -193,6 +193,7 @@ class OverloadingCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prepare what this epoch trains on."""
         self._rounds.begin_epoch(epoch)
+        self.model.set_training_prior(self._rounds.training_prior)
         self.model.choose_train_function(self._rounds.slots)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

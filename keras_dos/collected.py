@@ -85,6 +85,20 @@ class CollectedEmbeddings:
             embeddings[part], recorded[part] = rows[:, :-1], rows[:, -1] > 0
         return embeddings, recorded
 
+    def rows(self) -> NDArray[np.float32]:
+        """Return the table, each row as it was written last, shape (m, d + 1)."""
+        m, columns = self._table.shape[0] - 1, self._table.shape[1]
+        rows = np.empty((m, columns), np.float32)
+        for part in self._workers.parts(m):
+            rows[part] = self._newest(np.arange(m)[part])
+        return rows
+
+    def restore(self, rows: NDArray[np.float32]) -> None:
+        """Set the table to what `rows` returned."""
+        last = np.zeros_like(rows[:1])  # For what is not to be kept.
+        for local in self._strategy.experimental_local_results(self._table):
+            local.assign(np.concatenate([rows, last]))
+
     def _newest(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return rows of the table as they are where they were written last."""
         replicas = [

@@ -1,5 +1,6 @@
 """The embeddings v_i = f(x_i) that neighbors are searched among (lines 7-9)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -63,6 +64,15 @@ class Embeddings:
         """Record f(x) of a batch; see `CollectedEmbeddings.record`."""
         if self._collected is not None:
             self._collected.record(rows, embedding)
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return what training steps recorded, by name."""
+        return {} if self._collected is None else {"recorded": self._collected.rows()}
+
+    def restore(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Record what `state` returned in another training."""
+        if self._collected is not None:
+            self._collected.restore(state["recorded"])
 
     def read(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
         """Return f(x) of some samples.

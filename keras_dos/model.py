@@ -16,10 +16,11 @@ from keras_dos.preparation import begin_rounds, check_training, split_callbacks
 from keras_dos.rounds import Rounds
 from keras_dos.samples.sources import as_source, split_validation
 from keras_dos.slots import slot_logits
+from keras_dos.training_prior import RemembersPrior
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
-class DOSModel(SeveralWorkers, keras.Model):
+class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
@@ -52,11 +53,10 @@ class DOSModel(SeveralWorkers, keras.Model):
         ((None, 3), (None, 8))
     """
 
-    train_function: Any
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_outputs(self)
+        self._add_training_prior(self.output["probabilities"].shape[-1])
         self.rounds: Rounds | None = None
         self._train_functions: dict[int | None, Any] = {}  # By `rounds.slots`.
         self._traced_slots: int | None = None  # Those of `train_function`.
@@ -200,7 +200,7 @@ class DOSModel(SeveralWorkers, keras.Model):
             (x, y, sample_weight), validation_split, validation_data
         )
         source = as_source(*rows, batch_size, n_classes=self.head.output_shape[-1])
-        rounds = begin_rounds(self, overloading.settings, source, epochs, shuffle)
+        rounds = begin_rounds(self, overloading.settings, source, arguments)
         for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
             del arguments[name]
         # First, so that what it adds to the logs reaches the other callbacks.

@@ -9,8 +9,10 @@
 | 22 (MTL) | `DOSModel.train_step`, on the batches of `QuadrupletBatches` |
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,29 @@ class Round:
     quadruplets: Quadruplets
     unit: float
     variances: dict[int, float]
+
+    def over(self, table: NDArray[np.float32]) -> "Round":
+        """Return the round over another table: the same one, or none of its rows."""
+        quadruplets = dataclasses.replace(self.quadruplets, table=table)
+        return dataclasses.replace(self, quadruplets=quadruplets)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the round as arrays by name, for a backup."""
+        return {
+            **vars(self.quadruplets),
+            "unit": np.array(self.unit),
+            "varying": np.array(list(self.variances), np.int64),
+            "variances": np.array(list(self.variances.values())),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Round":
+        """Return the round that `arrays` returned."""
+        names = (field.name for field in dataclasses.fields(Quadruplets))
+        quadruplets = Quadruplets(**{name: arrays[name] for name in names})
+        pairs = zip(arrays["varying"], arrays["variances"], strict=True)
+        variances = {int(j): float(value) for j, value in pairs}
+        return cls(quadruplets, float(arrays["unit"]), variances)
 
 
 def overload(

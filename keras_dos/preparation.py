@@ -1,5 +1,6 @@
 """What `fit` does before a training with Deep Over-sampling begins."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dos import _checks, _keras
+from keras_dos.backup import BackupAndRestore
 from keras_dos.callback import OverloadingCallback
 from keras_dos.rounds import Rounds
 from keras_dos.samples import SampleSource
@@ -18,6 +20,8 @@ from keras_dos.workers import Workers
 
 def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
     """Split callbacks into the OverloadingCallback, if there is one, and the others.
+
+    A backup comes last, so that it has what the others changed.
 
     Raises:
         ValueError: If there is more than one.
@@ -30,6 +34,7 @@ def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[An
             f"class instead. Received: {len(found)} of them."
         )
     others = [c for c in listed if c not in found]
+    others.sort(key=lambda callback: isinstance(callback, BackupAndRestore))
     return (found[0] if found else None), others
 
 
@@ -87,8 +92,7 @@ def begin_rounds(
     model: keras.Model,
     settings: Settings,
     source: SampleSource,
-    epochs: int,
-    shuffle: bool,
+    arguments: Mapping[str, Any],
 ) -> Rounds:
     """Return the rounds for training a DOSModel, in the scope of its strategy.
 
@@ -96,8 +100,7 @@ def begin_rounds(
         model: A compiled DOSModel.
         settings: The user's settings.
         source: The samples.
-        epochs: Total number of epochs, warm-up included.
-        shuffle: Whether each epoch has its own order.
+        arguments: Those of `fit`: "epochs", "shuffle" and "class_weight".
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
@@ -125,10 +128,9 @@ def begin_rounds(
             model.embedder,
             model.loss,
             n_classes=model.head.output_shape[-1],
-            epochs=epochs,
-            shuffle=shuffle,
+            **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
-    plan = planned_epoch(settings.planned, 0, epochs)
+    plan = planned_epoch(settings.planned, 0, arguments["epochs"])
     if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:
         _, y, *_ = next(iter(rounds.dataset()))
         d = model.embedder.output_shape[-1]

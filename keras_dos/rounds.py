@@ -1,7 +1,7 @@
 """The rounds of one training: what each epoch trains on (Algorithm 1, line 6)."""
 
-import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos import _checks, advice
+from keras_dos.adjustment import ClassWeight, planned_adjustment
 from keras_dos.embeddings import Embeddings
-from keras_dos.labels import class_counts, class_prior
+from keras_dos.labels import class_counts
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.samples import SampleSource
 from keras_dos.samples.checked import checked
@@ -44,6 +45,7 @@ class Rounds:
         n_classes: Number of classes n of the head.
         epochs: Total number of epochs, warm-up included.
         shuffle: Whether each epoch has its own order. Defaults to True.
+        class_weight: That of `fit`, for `training_prior`. Defaults to None.
 
     Attributes:
         loss: The `TrainingLoss` that a step minimizes.
@@ -51,6 +53,7 @@ class Rounds:
         slots: Neighbors in N(x) in the epoch that has begun, a number that each step
             is traced for: all, or 0 if none are stored. None before the first epoch
             and in plain epochs, those of the warm-up, whose loss is that of `compile`.
+        training_prior: `DOSModel.training_prior` as the epoch that has begun trains it.
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
@@ -80,15 +83,15 @@ class Rounds:
         n_classes: int,
         epochs: int,
         shuffle: bool = True,
+        class_weight: ClassWeight | None = None,
     ) -> None:
         source = checked(source)
         self._settings = settings
         self._source = source
         counts = class_counts(source.classes, n_classes)
         self.parameters = settings.class_parameters(counts)
-        advice.of_long_epochs(
-            self.parameters.n_quadruplets, len(source.classes), settings.r
-        )
+        z, m = self.parameters.n_quadruplets, len(source.classes)
+        advice.of_long_epochs(z, m, settings.r)
         self.loss = TrainingLoss(settings.objective, loss, n_classes)
         self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
@@ -96,17 +99,21 @@ class Rounds:
             adjusted = bool(settings.logit_adjustment)
             check_schedule(settings.planned, epochs, adjusted)
         self._shuffle = shuffle
+        self._class_weight = class_weight
         self._workers = Workers(tf.distribute.get_strategy())
         self._search = get_search(settings.neighbor_search)
         if self._workers.count > 1:
             self._search = SearchOfFirst(self._search, self._workers)
         recorded = settings.embeddings == "training" and self.parameters.k_max > 0
         self._embeddings = Embeddings(source, embedder, recorded)
-        sizes = self.parameters.n_quadruplets, self.parameters.k_max, self._d
+        sizes = z, self.parameters.k_max, self._d
         self._batches = QuadrupletBatches(source, *sizes, recorded=recorded)
+        self._weighted = len(self._batches.dataset().element_spec) > 2
         self._round: Round | None = None
         self._refresh_time = 0.0
         self.slots: int | None = None
+        self.training_prior: NDArray[np.float64] | None = None
+        self._resumed: int | None = None
         self._begun = self._warned = False
 
     def dataset(self) -> tf.data.Dataset:
@@ -141,9 +148,10 @@ class Rounds:
         if plan.phase == "warmup":
             quadruplets = self._warm_up(epoch)  # Line 5: STL(X).
         else:
+            resumed = self._round if epoch == self._resumed else None
             kept = self._kept_round() if plan.phase == "keep" else None
             # A resumed training may start between two refreshes.
-            self._round = kept or self._overload(epoch)  # Lines 7-21.
+            self._round = resumed or kept or self._overload(epoch)  # Lines 7-21.
             quadruplets = self._round.quadruplets
         plain = plan.phase == "warmup" and plan.prior is None
         self.slots = None if plain else quadruplets.neighbors.shape[1]
@@ -154,8 +162,7 @@ class Rounds:
         seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=z)
         self._batches.assign(quadruplets.ordered(order), seeds)  # Line 22: MTL(Z).
         if self._round is not None:  # The batches have the table now.
-            ids = self._round.quadruplets.without_table()
-            self._round = dataclasses.replace(self._round, quadruplets=ids)
+            self._round = self._round.over(quadruplets.table[:0].copy())
 
     def record(self, quadruplets: dict[str, Any], embedding: Any) -> None:
         """Keep f(x) of a batch for the next search; part of the training step.
@@ -192,26 +199,60 @@ class Rounds:
                 logs[f"{group}_variance"] = float(np.mean(values))
         return logs
 
+    def sizes(self) -> dict[str, int]:
+        """Return what a training must have in common with one that it goes on from."""
+        return {
+            "samples": len(self._source.classes),
+            "quadruplets": self.parameters.n_quadruplets,
+            "k": self.parameters.k_max,
+            "d": self._d,
+            "batch_size": self._source.batch_size,
+            "seed": self._settings.seed,
+        }
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that a resumed training needs of this one, as arrays by name."""
+        state = self._embeddings.state()
+        if self._round is not None:
+            state |= self._round.over(self._batches.table).arrays()
+        return state
+
+    def restore(
+        self, state: Mapping[str, NDArray[Any]], begun: int | None = None
+    ) -> None:
+        """Go on from the `state` of another training with the same data and settings.
+
+        Args:
+            state: What `state` returned.
+            begun: The epoch in which it did so, from 0, to train on the same round.
+                Defaults to None: between two epochs.
+
+        Raises:
+            RuntimeError: If workers go on in different epochs.
+        """
+        self._workers.check_same("epoch", -1 if begun is None else begun)
+        self._embeddings.restore(state)
+        self._resumed = begun
+        if "samples" in state:
+            self._round = Round.from_arrays(state)
+            self._batches.table = self._round.quadruplets.table
+            self.loss.set_unit(self._round.unit)
+
     def end(self) -> None:
         """Warn if the training ended before the first round with neighbors."""
         if self._begun and self._kept_round() is None:
             first = first_round(self._settings.planned, self._epochs) or 0
-            if not self._embeddings.available(first):
-                first += 1
+            first += not self._embeddings.available(first)
             advice.of_no_round(first)
 
     def _adjust_loss(self, plan: Epoch) -> None:
-        """Set λ, and τ and π of the adjusted H."""
-        full_weight = self._settings.full_weight
-        self.loss.set_embedding_weight(full_weight * plan.embedding_scale)
-        tau = self._settings.logit_adjustment
-        if plan.prior is None:
-            tau = 0.0
-        elif tau is None:
-            tau = 1.0 if self.parameters.k_max else 0.0
-        copies = plan.prior == "quadruplets"
-        counts = self.parameters.sizes if copies else self.parameters.counts
-        self.loss.set_adjustment(class_prior(counts), tau)
+        """Set λ, and τ and π of the adjusted H; note what the probabilities become."""
+        settings, weight = self._settings, self._class_weight
+        self.loss.set_embedding_weight(settings.full_weight * plan.embedding_scale)
+        tau = settings.logit_adjustment
+        adjusted = planned_adjustment(plan, self.parameters, tau, weight)
+        self.loss.set_adjustment(adjusted.prior, adjusted.tau)
+        self.training_prior = None if self._weighted else adjusted.training_prior
 
     def _kept_round(self) -> Round | None:
         """Return the last round, if there was one and it could find neighbors."""

@@ -19,7 +19,9 @@ ROOMS = (
     "datasets",
     # The model and its callback.
     "model",
+    "training_prior",
     "preparation",
+    "backup",
     "callback",
     # The method.
     "rounds",
@@ -30,6 +32,7 @@ ROOMS = (
     "training_loss",
     "objective",
     "compiled_loss",
+    "adjustment",
     "schedule",
     "draws",
     "spread",

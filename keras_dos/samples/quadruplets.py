@@ -44,10 +44,6 @@ class Quadruplets:
             weights=np.pad(self.weights, slots),
         )
 
-    def without_table(self) -> "Quadruplets":
-        """Return the quadruplets without the table, which may be large."""
-        return dataclasses.replace(self, table=self.table[:0].copy())
-
     def ordered(self, order: NDArray[np.int64] | slice) -> "Quadruplets":
         """Return the quadruplets in another order, or some, over the same table."""
         return Quadruplets(
@@ -130,7 +126,17 @@ class QuadrupletBatches:
         self._neighbors.assign(own.neighbors)
         self._weights.assign(own.weights)
         if len(own.table):
-            self._table.assign(own.table)
+            self.table = own.table
+
+    @property
+    def table(self) -> NDArray[np.float32]:
+        """The embeddings that neighbors are rows of, shape (rows, d)."""
+        table: NDArray[np.float32] = self._table.numpy()
+        return table
+
+    @table.setter
+    def table(self, table: NDArray[np.float32]) -> None:
+        self._table.assign(table)
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""

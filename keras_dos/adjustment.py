@@ -1,0 +1,75 @@
+"""By what H is adjusted in an epoch, and what the probabilities become."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dos.labels import class_prior
+from keras_dos.parameters import ClassParameters
+from keras_dos.schedule import Epoch
+
+ClassWeight = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """The logit adjustment of H in an epoch.
+
+    Attributes:
+        prior: π, shape (n,), float32.
+        tau: The exponent τ of π; 0 leaves H as it is.
+        training_prior: The class frequencies that the probabilities of a network have
+            which such epochs train, shape (n,), float64. They sum to one.
+    """
+
+    prior: NDArray[np.float32]
+    tau: float
+    training_prior: NDArray[np.float64]
+
+
+def planned_adjustment(
+    plan: Epoch,
+    parameters: ClassParameters,
+    tau: float | None,
+    class_weight: ClassWeight | None = None,
+) -> Adjustment:
+    """Return the adjustment of an epoch.
+
+    A cross-entropy learns the frequencies with which classes weigh in its training set,
+    and one of logits shifted by τ log π_j learns them divided by π_j^τ.
+
+    Args:
+        plan: The epoch.
+        parameters: k_j, and the numbers of samples and of quadruplets of each class.
+        tau: The argument `logit_adjustment` of the callback.
+        class_weight: That of `fit`. Defaults to None: all 1.
+
+    Example:
+        >>> from keras_dos.parameters import resolve_class_parameters
+        >>> parameters = resolve_class_parameters(np.array([80, 20]), k=5, r=[1, 3])
+        >>> warm_up, round = Epoch("warmup"), Epoch("overload", prior="quadruplets")
+        >>> planned_adjustment(warm_up, parameters, tau=1.0).training_prior.tolist()
+        [0.8, 0.2]
+        >>> planned_adjustment(round, parameters, tau=1.0).training_prior.tolist()
+        [0.5, 0.5]
+        >>> planned_adjustment(round, parameters, tau=0.0).training_prior.round(3)
+        array([0.571, 0.429])
+    """
+    if plan.prior is None:
+        tau = 0.0
+    elif tau is None:
+        tau = 1.0 if parameters.k_max else 0.0
+    copies = plan.prior == "quadruplets"
+    prior = class_prior(parameters.sizes if copies else parameters.counts)
+    warm_up = plan.phase == "warmup"
+    trained_on = parameters.counts if warm_up else parameters.sizes
+    learned = trained_on * np.ones(len(prior))
+    for j, weight in (class_weight or {}).items():
+        learned[j] *= weight
+    # In logarithms, since π^τ may be too small for a number.
+    with np.errstate(divide="ignore"):
+        logs = np.log(learned) - tau * np.log(prior)
+    learned = np.exp(logs - logs.max())
+    return Adjustment(prior, tau, learned / learned.sum())

@@ -1,0 +1,225 @@
+"""A backup from which a killed training goes on as if it had not been killed."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from keras_dos import _checks, _keras
+from keras_dos.rounds import Rounds
+from keras_dos.workers import Workers
+
+__all__ = ["BackupAndRestore"]
+
+State = dict[str, NDArray[Any]]
+
+
+class BackupAndRestore(keras.callbacks.Callback):
+    """A `keras.callbacks.BackupAndRestore` for trainings with `OverloadingCallback`.
+
+    Run the same program again after it was killed, at any moment: `fit` goes on where
+    the last backup was made, and on CPUs ends with the weights, bit for bit, of a
+    training that was not interrupted. For that a backup also holds the place within
+    the epoch, the states of random layers such as Dropout, and what the round trains
+    on: the stored embeddings, the neighbors and w. It replaces the last one only when
+    it is complete.
+
+    Within an epoch, `fit` passes over the steps that were taken before: their data is
+    read but not trained on, other callbacks see empty logs for them, and the logs of
+    this epoch cover the steps after them. Other callbacks keep their own state
+    (the patience of `EarlyStopping`) only as far as they save it. What no seed reaches
+    is not repeated: layers that draw from `keras.random` without a `SeedGenerator`,
+    random operations in a `Stream`'s own dataset, approximate neighbor search in
+    classes of more than 20,000 samples.
+
+    Args:
+        backup_dir: A local folder for the backup, of this training alone. On several
+            machines all workers must see it; the first one writes.
+        save_freq: "epoch" for a backup at the end of each epoch, or a number of steps
+            for further ones within epochs, each time at the end of `train_step` calls
+            that `steps_per_execution` puts together. A backup is as large as the
+            weights, the optimizer's variables and two tables of embeddings, one row per
+            sample. Defaults to "epoch".
+        delete_checkpoint: Whether to delete the backup when the training ends. Defaults
+            to True.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_dos import DOSModel, OverloadingCallback
+        >>> inputs = keras.Input((1,))
+        >>> e = keras.layers.Dense(2)(inputs)
+        >>> p = keras.layers.Dense(2, activation="softmax")(e)
+        >>> model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> x, y = np.arange(8.0)[:, None], np.arange(8) // 6
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     backup = BackupAndRestore(folder, delete_checkpoint=False)
+        ...     history = model.fit(x, y, epochs=3, verbose=0,
+        ...                         callbacks=[OverloadingCallback(k=1), backup])
+        ...     history = model.fit(x, y, epochs=4, verbose=0,
+        ...                         callbacks=[OverloadingCallback(k=1), backup])
+        >>> history.epoch
+        [3]
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: int | Literal["epoch"] = "epoch",
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not isinstance(backup_dir, str | os.PathLike) or not os.fspath(backup_dir):
+            raise TypeError(
+                "`backup_dir` must be the path of a local folder. "
+                f"Received: backup_dir={backup_dir!r}."
+            )
+        if save_freq != "epoch":
+            _checks.integer("save_freq", save_freq, minimum=1)
+        self.backup_dir = backup_dir
+        self.save_freq = save_freq
+        self.delete_checkpoint = delete_checkpoint
+        self._epoch = 0
+        self._passed = 0  # Steps of the first epoch that were taken before.
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on from the backup, if there is one.
+
+        Raises:
+            TypeError: If there is no `OverloadingCallback` in this training.
+            ValueError: If the backup is of another training, or no backup.
+        """
+        if getattr(self.model, "rounds", None) is None:
+            raise TypeError(
+                "keras_dos.BackupAndRestore needs an OverloadingCallback among the "
+                "callbacks of a DOSModel's `fit`: use "
+                "keras.callbacks.BackupAndRestore for other trainings. "
+                f"Received: a {type(self.model).__name__} without one."
+            )
+        self._passed = 0
+        self._workers = Workers(self.model.distribute_strategy)
+        if self._path.exists():
+            self._restore(_read(self._path))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Prepare to pass over the steps of this epoch that were taken before."""
+        self._epoch = epoch
+        _keras.set_initial_epoch(self.model, None)  # Or the next `fit` had it too.
+        if self._passed:
+            _pass_over(self.model, self._passed)
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Write a backup after every `save_freq` steps of an epoch."""
+        if self.save_freq == "epoch":
+            return
+        before = batch + 1 - self.model.steps_per_execution
+        due = (batch + 1) // self.save_freq > before // self.save_freq
+        # The end of the epoch, which follows, has one too.
+        if due and self._passed <= before and batch + 1 < self.params["steps"]:
+            self._save(self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write a backup."""
+        self._passed = 0
+        self._save(epoch + 1, 0)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Delete the backup, unless it is to be kept."""
+        if self.delete_checkpoint and self._workers.index == 0:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.backup_dir) / "backup.npz"
+
+    def _save(self, epoch: int, step: int) -> None:
+        # All workers, since they gather what each of them has.
+        state = {**self.model.rounds.state(), "place": np.array([epoch, step])}
+        state["sizes"] = np.array(json.dumps(self.model.rounds.sizes()))
+        for i, variable in enumerate(_variables(self.model)):
+            state[f"variable_{i}"] = _as_numpy(variable)
+        if self._workers.index == 0:
+            _write(self._path, state)
+
+    def _restore(self, state: State) -> None:
+        rounds: Rounds = self.model.rounds
+        variables = _variables(self.model)
+        kept = [state[name] for name in state if name.startswith("variable_")]
+        sizes = json.loads(str(state["sizes"]))
+        shapes = [variable.shape for variable in variables]
+        if sizes != rounds.sizes() or [value.shape for value in kept] != shapes:
+            raise ValueError(
+                "`backup_dir` must hold a backup of this training: go on with the same "
+                "model, optimizer, data and settings, or delete the folder. Received: "
+                f"backup_dir={os.fspath(self.backup_dir)!r}, a backup of {sizes} and "
+                f"{len(kept)} variables, for {rounds.sizes()} and {len(shapes)}."
+            )
+        epoch, self._passed = state["place"].tolist()
+        rounds.restore(state, begun=epoch if self._passed else None)
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        _keras.set_initial_epoch(self.model, epoch)
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all that a training step changes, but for the sums of metrics."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    # `variables` of a model include the states of random layers.
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _as_numpy(variable: keras.Variable) -> NDArray[Any]:
+    value: NDArray[Any] = ops.convert_to_numpy(variable)
+    # NumPy cannot read its own file of a type that it does not know, such as bfloat16.
+    return value if value.dtype.isbuiltin else value.astype(np.float32)
+
+
+def _pass_over(model: keras.Model, steps: int) -> None:
+    """Let the first steps of the epoch that begins read their data and do no more."""
+    train_function, left = model.train_function, steps
+
+    def pass_over(iterator: Any) -> dict[str, Any]:
+        nonlocal left
+        for _ in range(model.steps_per_execution):
+            next(iterator)
+            left -= 1
+        if left <= 0:
+            model.train_function = train_function
+        return {}
+
+    model.train_function = pass_over
+
+
+def _write(path: Path, state: State) -> None:
+    """Write a backup in place of the one before; at no moment is there none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.savez(file, **state)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> State:
+    try:
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            "`backup_dir` must hold a backup that BackupAndRestore wrote: delete the "
+            f"folder to start anew. Received: {path} that cannot be read."
+        ) from error

@@ -1,0 +1,165 @@
+"""A killed training that goes on from its backup equals one that was not killed."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from killed import BATCH, X, Y, everything, model_with_random_layers, train
+
+from keras_dos import BackupAndRestore, OverloadingCallback
+
+TESTS = Path(__file__).parent
+
+
+class Stop(keras.callbacks.Callback):
+    """Raises after a step of an epoch; notes what it sees of each step."""
+
+    def __init__(self, epoch=None, step=None):
+        super().__init__()
+        self.at, self.epoch, self.seen = (epoch, step), None, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((self.epoch, batch, bool(logs)))
+        if (self.epoch, batch) == self.at:
+            raise InterruptedError
+
+
+def interrupted(folder, epoch, step, **settings):
+    with pytest.raises(InterruptedError):
+        train(folder, [Stop(epoch, step)], **settings)
+
+
+def equal(values, others):
+    return all(np.array_equal(a, b) for a, b in zip(values, others, strict=True))
+
+
+def test_it_goes_on_within_an_epoch(tmp_path):
+    whole, history = train(None)
+    interrupted(tmp_path, 3, 9, save_freq=4)
+    watch = Stop()
+    resumed, rest = train(tmp_path, [watch], save_freq=4)
+    assert equal(everything(whole), everything(resumed))
+    assert rest.epoch == [3, 4, 5]
+    # The first eight steps of epoch 4 were taken before.
+    assert watch.seen[:10] == [(3, i, i >= 8) for i in range(10)]
+    for name in ("loss", "accuracy", "embedding_loss", "minority_variance"):
+        assert rest.history[name][1:] == history.history[name][4:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("epoch", "step", "settings"),
+    [
+        (0, 5, {"save_freq": 2}),
+        (0, 5, {"save_freq": "epoch"}),  # Before any backup.
+        (2, 0, {"save_freq": 1}),
+        (4, 14, {"save_freq": 15}),
+        (3, 7, {"save_freq": 5, "embeddings": "pass"}),
+        (3, 7, {"save_freq": "epoch", "embeddings": "pass"}),
+        (3, 7, {"save_freq": 5, "refresh_freq": 2}),
+        (3, 7, {"save_freq": "epoch", "refresh_freq": 2}),
+        (5, 7, {"save_freq": "epoch", "refresh_freq": 3}),
+        (4, 11, {"save_freq": 5, "steps": 3}),
+        (4, 11, {"save_freq": 5, "steps": 4}),
+        (3, 7, {"save_freq": 5, "r": "balance"}),
+        (3, 7, {"save_freq": 5, "loss_form": "paper"}),
+    ],
+)
+def test_it_goes_on_wherever_it_was_interrupted(tmp_path, epoch, step, settings):
+    others = {name: value for name, value in settings.items() if name != "save_freq"}
+    whole, _ = train(None, **others)
+    interrupted(tmp_path, epoch, step, **settings)
+    resumed, _ = train(tmp_path, **settings)
+    assert equal(everything(whole), everything(resumed))
+
+
+def killed(folder, settings, *moment):
+    """Run killed.py; return whether it was killed."""
+    arguments = [sys.executable, TESTS / "killed.py", folder, json.dumps(settings)]
+    done = subprocess.run(
+        [*arguments, *map(str, moment)], capture_output=True, text=True, timeout=600
+    )
+    signals = (-signal.SIGKILL, -signal.SIGXFSZ)
+    assert done.returncode in (0, *signals), done.stderr
+    return done.returncode in signals
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "settings"),
+    [
+        ("write", {"save_freq": 4}),
+        ("refresh", {"save_freq": "epoch", "refresh_freq": 2}),
+        ("step", {"save_freq": 7, "embeddings": "pass"}),
+    ],
+)
+def test_it_goes_on_after_a_kill(tmp_path, moment, settings):
+    assert killed(tmp_path, settings, moment, 1)
+    killed(tmp_path, settings)
+    others = {name: value for name, value in settings.items() if name != "save_freq"}
+    whole, _ = train(None, **others)
+    with np.load(tmp_path / "end.npz") as resumed:
+        assert equal(everything(whole), [resumed[name] for name in resumed.files])
+
+
+def test_a_finished_training_leaves_no_backup(tmp_path):
+    model, _ = train(tmp_path)
+    assert not list(tmp_path.iterdir())
+    # Nor is the next training one that goes on.
+    assert len(model.fit(X, Y, epochs=1, verbose=0).epoch) == 1
+
+
+def test_a_training_that_goes_on_does_not_move_the_next(tmp_path):
+    interrupted(tmp_path, 3, 2)
+    model, _ = train(tmp_path)
+    assert model.fit(X, Y, epochs=2, verbose=0).epoch == [0, 1]
+
+
+def test_the_backup_of_another_training_is_refused(tmp_path):
+    interrupted(tmp_path, 1, 2)
+    model = model_with_random_layers()
+    backup = BackupAndRestore(tmp_path)
+    for settings in ({"k": 2, "seed": 5}, {"k": 3, "seed": 6}):
+        own = OverloadingCallback(warmup_epochs=2, **settings)
+        with pytest.raises(ValueError, match=r"backup of this training.*Received"):
+            model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+    other = model_with_random_layers()
+    other.compile("sgd", "sparse_categorical_crossentropy")
+    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)
+    with pytest.raises(ValueError, match=r"backup of this training.*variables"):
+        other.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+
+
+def test_a_file_that_is_no_backup_is_refused(tmp_path):
+    (tmp_path / "backup.npz").write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"`backup_dir`.*cannot be read"):
+        train(tmp_path)
+
+
+def test_it_needs_the_overloading_callback(tmp_path):
+    model = model_with_random_layers()
+    with pytest.raises(TypeError, match=r"keras\.callbacks\.BackupAndRestore"):
+        model.fit(X, Y, callbacks=[BackupAndRestore(tmp_path)], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((None,), TypeError),
+        (("",), TypeError),
+        (("folder", 0), ValueError),
+        (("folder", "batch"), TypeError),
+        (("folder", 1.5), TypeError),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, error):
+    with pytest.raises(error, match=r"`(backup_dir|save_freq)`.*Received"):
+        BackupAndRestore(*arguments)
