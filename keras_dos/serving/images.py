@@ -95,8 +95,11 @@ def _checked(index: Any, image_bytes: Any, resized: Any, limit: Any) -> Any:
         known,
         ["`images_bytes` must be PNG or JPEG files. Received: another as image", index],
     )
+    rows, columns = (
+        tf.minimum(side, 2**31) for side in (height, width)
+    )  # No overflow.
     # Of an image that keeps one side, the other alone may be stretched.
-    pixels = tf.maximum(height * width, (resized[0] or height) * (resized[1] or width))
+    pixels = tf.maximum(rows * columns, (resized[0] or rows) * (resized[1] or columns))
     size = tf.debugging.Assert(
         pixels <= limit,
         [

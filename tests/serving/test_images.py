@@ -107,7 +107,6 @@ def test_of_free_size_all_images_of_a_batch_count_together(free):
     assert len(free([encoded(10, 10)] * 2)["scores"]) == 2
     refused(free, [encoded(10, 10)] * 3, r"at most\] \[66\]")
     assert len(free([encoded(6, 11)] * 3)["scores"]) == 3
-    assert len(free([])["scores"]) == 0
 
 
 def test_an_image_counts_as_large_as_it_is_resized(tmp_path):
