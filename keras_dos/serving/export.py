@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 from keras_dos.serving.card import read_metrics, write_card
+from keras_dos.serving.images import check_max_pixels
 from keras_dos.serving.inputs import read_inputs
 from keras_dos.serving.outputs import check_probabilities, read_n_classes, read_names
 from keras_dos.serving.prior import read_priors
@@ -30,6 +31,7 @@ def export_servable(
     deployment_prior: ArrayLike | None = None,
     warmup_inputs: Any = None,
     metrics: Mapping[str, Any] | None = None,
+    max_image_pixels: int = 2**25,
 ) -> Path:
     """Write a model as the next version of a servable.
 
@@ -44,13 +46,14 @@ def export_servable(
     * `embed`: from the same inputs to `embedding`, of a model that has that output.
     * `images_bytes`: from encoded images, a string tensor `images_bytes` of shape
       `(m,)`, to the outputs of `serving_default`, of a model whose only input is
-      images with one or three channels. The images, PNG or JPEG, are decoded to values
-      0 to 255 and resized to the size of the input: a model that wants other values
-      must scale them itself, with a layer.
+      images with one or three channels. The images, PNG or JPEG of at most
+      `max_image_pixels`, are decoded to values 0 to 255 and resized to the size of the
+      input: a model that wants other values must scale them itself, with a layer.
 
     The version also holds warm-up requests, if `tensorflow-serving-api` is installed
     (`pip install "keras-dos[serving]"`), and a `model_card.json`. It appears under its
-    name once it is complete, and nothing is ever overwritten.
+    name once it is complete and on the disk, and nothing is ever overwritten. Whoever
+    may read `path` may read the version, whatever the umask.
 
     Args:
         model: A functional or sequential Keras model of class probabilities: a
@@ -79,14 +82,20 @@ def export_servable(
             random one.
         metrics: Measures of the model's quality for the card, such as
             `{"balanced accuracy": 0.78}`. Defaults to None.
+        max_image_pixels: The most pixels, height times width, of an encoded image; if
+            the model has no fixed input size, of all images of a batch together. A
+            larger one is refused before it is decoded, which takes 3 bytes per pixel
+            of color. Defaults to 2**25, 33 megapixels.
 
     Returns:
         The folder of the new version, `path/1` for the first.
 
     Raises:
-        TypeError: If the outputs of the model are not numbers.
-        ValueError: If the model cannot be served, or an argument does not fit it.
-        OSError: If the folder cannot be written.
+        TypeError: If the outputs of the model are not numbers, or `max_image_pixels`
+            is not an integer.
+        ValueError: If the model cannot be served, an argument does not fit it, or the
+            folder has the largest version that a server reads.
+        OSError: If the folder cannot be written, such as on a full disk.
 
     Example:
         >>> import keras, tempfile
@@ -106,6 +115,7 @@ def export_servable(
         class_counts = _checks.class_counts("class_counts", class_counts, n)
     prior, ratios = read_priors(training_prior, deployment_prior, n)
     samples = sample_inputs(inputs, warmup_inputs)
+    max_pixels = check_max_pixels(max_image_pixels, inputs, samples)
     facts = {
         "classes": list(range(n)) if names is None else names,
         "class_counts": class_counts,
@@ -114,7 +124,7 @@ def export_servable(
     }
     origin = "a random input" if warmup_inputs is None else "warmup_inputs"
     check_probabilities(model, inputs, samples, origin)
-    archive, signatures = build_archive(model, inputs, names, ratios)
+    archive, signatures = build_archive(model, inputs, names, ratios, max_pixels)
     if warmup_inputs is not None:
         warn_of_scaled_images(inputs, samples)
     requests = warmup_requests(inputs, samples, signatures)

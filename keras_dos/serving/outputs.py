@@ -109,4 +109,23 @@ def check_probabilities(
     """
     probabilities = call(model, inputs, samples)["probabilities"]
     p = keras.ops.convert_to_numpy(probabilities)
-    _checks.probabilities(f"model({origin})", p)
+    try:
+        _checks.probabilities(f"model({origin})", p)
+    except ValueError as error:
+        broken = [] if np.isfinite(p).all() else _broken_weights(model)
+        if not broken:
+            raise
+        raise ValueError(
+            "`model` must have finite weights, but training diverged: export those of "
+            "an earlier epoch, or train again with a lower learning rate. Received: "
+            f"NaN or infinity in {len(broken)} of {len(model.weights)} weights, such "
+            f"as {broken[:3]}."
+        ) from error
+
+
+def _broken_weights(model: keras.Model) -> list[str]:
+    return [
+        weight.path
+        for weight in model.weights
+        if not keras.ops.all(keras.ops.isfinite(weight.value))
+    ]

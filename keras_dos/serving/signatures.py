@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos.serving.images import decode_images
 from keras_dos.serving.inputs import ModelInputs
 from keras_dos.serving.outputs import call, named_outputs
 
@@ -23,6 +24,7 @@ def build_archive(
     inputs: ModelInputs,
     class_names: Sequence[str] | None,
     log_ratios: NDArray[np.float32] | None,
+    max_image_pixels: int,
 ) -> tuple[keras.export.ExportArchive, dict[str, Any]]:
     """Trace the signatures of a model.
 
@@ -33,6 +35,7 @@ def build_archive(
         class_names: One name per class, or None for integer ids.
         log_ratios: Logarithms of the factors of the probabilities, shape (n,), or
             None.
+        max_image_pixels: The most pixels of an encoded image.
 
     Returns:
         The archive to write out, and its signatures by name as concrete functions.
@@ -44,7 +47,7 @@ def build_archive(
         >>> from keras_dos.serving.inputs import read_inputs
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Softmax()])
         >>> inputs = read_inputs(model)
-        >>> _, signatures = build_archive(model, inputs, ["no", "yes"], None)
+        >>> _, signatures = build_archive(model, inputs, ["no", "yes"], None, 1)
         >>> answer = signatures["serving_default"](inputs=tf.constant([[0.0, 1.0]]))
         >>> answer["classes"].numpy().tolist()
         [[b'yes', b'no']]
@@ -56,7 +59,7 @@ def build_archive(
     holder.model = model
     archive.track(holder)
     concrete = {}
-    signatures = _signatures(model, inputs, class_names, log_ratios)
+    signatures = _signatures(model, inputs, class_names, log_ratios, max_image_pixels)
     for name, (function, specs) in signatures.items():
         endpoint = archive.add_endpoint(name, function, specs)
         concrete[name] = endpoint.get_concrete_function()
@@ -69,6 +72,7 @@ def _signatures(
     inputs: ModelInputs,
     class_names: Sequence[str] | None,
     log_ratios: NDArray[np.float32] | None,
+    max_image_pixels: int,
 ) -> dict[str, Signature]:
     """Return each signature that the model can have, as a function and its inputs."""
 
@@ -83,7 +87,7 @@ def _signatures(
         return {"embedding": _run(model, inputs, tensors, "embedding")}
 
     def classify_bytes(images_bytes: Any) -> Tensors:
-        return classify(_decoded(images_bytes, inputs.image))
+        return classify(decode_images(images_bytes, inputs.image, max_image_pixels))
 
     specs = list(inputs.specs)
     signatures: dict[str, Signature] = {"serving_default": (classify, specs)}
@@ -111,25 +115,6 @@ def _ranked(probabilities: Any, class_names: Sequence[str] | None) -> Tensors:
     else:
         classes = tf.gather(tf.constant(list(class_names)), ids)
     return {"probabilities": probabilities, "classes": classes, "scores": scores}
-
-
-def _decoded(encoded: Any, spec: tf.TensorSpec) -> Any:
-    """Decode images, and resize those that the model cannot take, as Keras does."""
-    height, width, channels = spec.shape[1:]
-
-    def decode(image_bytes: Any) -> Any:
-        image = tf.io.decode_image(image_bytes, channels, expand_animations=False)
-        image.set_shape((None, None, channels))
-        shape = tf.shape(image)
-        # Bilinear and without antialiasing, the default of Keras' Resizing layer and of
-        # image_dataset_from_directory; at the same size it changes no value.
-        image = tf.image.resize(image, (height or shape[0], width or shape[1]))
-        if spec.dtype.is_integer:
-            image = tf.round(image)
-        return tf.saturate_cast(image, spec.dtype)
-
-    one = tf.TensorSpec(spec.shape[1:], spec.dtype)
-    return tf.map_fn(decode, encoded, fn_output_signature=one)
 
 
 def _check_operations(signature: str, graph: Any) -> None:

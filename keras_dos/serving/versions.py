@@ -1,23 +1,24 @@
-"""Version folders: written next to the others, renamed when they are complete."""
+"""Version folders: written in another folder, renamed when they are complete."""
 
 import os
 import re
-import shutil
-import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_dos.serving.disk import os_errors, share, sync, sync_names
+from keras_dos.serving.unfinished import unfinished_folder
+
 # What a server reads as a number: it skips blanks and takes a plus sign.
 _NUMBER = re.compile(r"\s*\+?[0-9]+\s*", re.ASCII)
+_LARGEST = 2**63 - 1
 
 
 def local_folder(path: Any) -> Path:
     """Return the path of a folder of this machine, with `~` expanded.
 
     Raises:
-        ValueError: If it is empty, an address or a file.
+        ValueError: If it is empty, an address or a file, or has the largest version.
 
     Example:
         >>> local_folder("saved_models/svhn").parts
@@ -30,8 +31,10 @@ def local_folder(path: Any) -> Path:
             f"bucket. Received: path={path!r}."
         )
     folder = Path(text).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"`path` must not be a file. Received: path={path!r}.")
+    if folder.exists():
+        if not folder.is_dir():
+            raise ValueError(f"`path` must not be a file. Received: path={path!r}.")
+        _next_version(folder)  # Refused now, not after the work.
     return folder
 
 
@@ -39,9 +42,8 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
     """Write the next version of a servable, in one step as a server sees it.
 
     A server polls the folder and takes every child whose name is an integer. So the
-    files are written under a name that no server reads, and the folder is renamed when
-    they are complete. An export that is killed leaves that folder, `.unfinished-...`,
-    which is safe to delete.
+    files are written where no server looks, and the version is moved and gets its name
+    when it is complete and safe on the disk.
 
     Args:
         base: The folder of the servable; it is created if it does not exist.
@@ -51,38 +53,53 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
         The folder of the new version, one above the largest, `base/1` for the first.
 
     Raises:
+        ValueError: If no version is above the largest.
         OSError: If the folder cannot be written.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_version(Path(folder), lambda new: (new / "x").touch()).name
         '1'
     """
     base.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=base))
-    try:
-        # mkdtemp admits its owner only, but a server often runs as another user.
-        unfinished.chmod(stat.S_IMODE(base.stat().st_mode))
-        write(unfinished)
-        return _claim(unfinished, base)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    with unfinished_folder(base) as folder:
+        files = folder / "version"
+        files.mkdir()
+        with os_errors(base):
+            write(files)
+        share(files, like=base)
+        sync(files)
+        version = _claim(files, base)
+    sync_names(base)
+    return version
 
 
-def _claim(unfinished: Path, base: Path) -> Path:
+def _claim(files: Path, base: Path) -> Path:
     """Rename to the next free integer; another export may take one meanwhile."""
     while True:
-        taken = [_number(path.name) for path in base.iterdir()]
-        version = base / str(max(taken, default=0) + 1)
+        version = base / str(_next_version(base))
         try:
-            return unfinished.rename(version)
+            return files.rename(version)
         except OSError:
             if not version.exists():
                 raise
 
 
+def _next_version(base: Path) -> int:
+    """Return the number above all that a server takes for versions."""
+    taken = {path.name: _number(path.name) for path in base.iterdir()}
+    largest = max(taken.values(), default=0)
+    if largest == _LARGEST:
+        raise ValueError(
+            f"`path` must have no version {_LARGEST}, since no server reads a larger "
+            "one: rename that folder. Received: "
+            f"{str(base / max(taken, key=lambda name: taken[name]))!r}."
+        )
+    return largest + 1
+
+
 def _number(name: str) -> int:
     """Return the version that a server takes a folder for, an int64, or 0 for none."""
     number = int(name) if _NUMBER.fullmatch(name) else 0
-    return number if number < 2**63 - 1 else 0
+    return number if number <= _LARGEST else 0

@@ -134,3 +134,20 @@ def test_a_prior_is_not_guessed(tmp_path):
     model = of_input((4,), keras.layers.Dense(3, "softmax"))
     with pytest.raises(ValueError, match="`training_prior` must be given"):
         export_servable(model, tmp_path, deployment_prior=[1, 2, 3])
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path):
+    model = of_input((4,), keras.layers.Dense(3, "softmax", name="classes"))
+    kernel, bias = model.get_weights()
+    bias[1] = np.nan
+    model.set_weights([kernel, bias])
+    message = r"training diverged.*1 of 2 weights, such as \['\S*classes/bias'\]"
+    with pytest.raises(ValueError, match=message):
+        export_servable(model, tmp_path / "new")
+    assert children(tmp_path) == []
+
+
+def test_nan_of_finite_weights_is_not_said_to_be_theirs(tmp_path):
+    model = of_input((4,), keras.layers.Lambda(lambda x: x / 0.0))
+    with pytest.raises(ValueError, match="end the network with a softmax"):
+        export_servable(model, tmp_path / "new")

@@ -91,16 +91,6 @@ def test_images_of_any_size_and_kind_are_made_to_fit(served, signatures):
     np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-5)
 
 
-def test_an_animation_counts_as_its_first_image(served, signatures):
-    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
-    file = io.BytesIO()
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    first = encode(frames[0], "PNG")
-    encoded = np.array([file.getvalue(), first], object)
-    scores = ask(signatures["images_bytes"], images_bytes=encoded)["scores"]
-    np.testing.assert_array_equal(scores[0], scores[1])
-
-
 @pytest.mark.parametrize("encoded", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
 def test_bad_bytes_are_an_error_and_the_next_request_works(served, signatures, encoded):
     function = signatures["images_bytes"]

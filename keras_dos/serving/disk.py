@@ -1,0 +1,108 @@
+"""What makes files safe and readable: permissions, disks that are full, power cuts."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def os_errors(folder: Path) -> Iterator[None]:
+    """Raise an OSError where TensorFlow raises an error of its own about a disk.
+
+    Args:
+        folder: The folder to name in the error.
+
+    Raises:
+        OSError: With the number that the system gave, such as `errno.ENOSPC`.
+
+    Example:
+        >>> with os_errors(Path("models")):
+        ...     raise tf.errors.ResourceExhaustedError(
+        ...         None, None, "models/x; No space left on device")
+        Traceback (most recent call last):
+        OSError: [Errno 28] No space left on device: 'models'
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        number = _errno_of(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
+
+
+def _errno_of(error: tf.errors.OpError) -> int | None:
+    """Return the error number whose text TensorFlow wrote behind the file's name."""
+    found = [n for n in errno.errorcode if f"; {os.strerror(n)}" in error.message]
+    # "No such device or address" also holds "No such device".
+    return max(found, key=lambda n: len(os.strerror(n)), default=None)
+
+
+def share(folder: Path, like: Path) -> None:
+    """Let those read a folder and all in it who may read another folder.
+
+    Permissions are only added: a umask of 077 would otherwise keep a server that runs
+    as another user from reading a version.
+
+    Args:
+        folder: The folder, with all that it contains.
+        like: The folder whose permissions to read, and to enter, are taken over.
+
+    Raises:
+        OSError: If permissions cannot be changed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     (file := Path(name, "a")).touch(mode=0o600)
+        ...     Path(name).chmod(0o755)
+        ...     share(file, like=Path(name))
+        ...     oct(file.stat().st_mode & 0o777)
+        '0o644'
+    """
+    read = stat.S_IMODE(like.stat().st_mode) & 0o444
+    enter = stat.S_IMODE(like.stat().st_mode) & 0o555
+    for path in (folder, *folder.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        shared = mode | (enter if path.is_dir() else read)
+        if shared != mode:
+            path.chmod(shared)
+
+
+def sync(folder: Path) -> None:
+    """Wait until a folder and all in it are on the disk, not only in memory.
+
+    Raises:
+        OSError: If a file cannot be written to the disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     Path(name, "a").touch()
+        ...     sync(Path(name))
+    """
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            sync_names(path)
+        else:
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+
+
+def sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that.
+
+    Example:
+        >>> sync_names(Path())
+    """
+    with contextlib.suppress(OSError):  # Some systems and disks only take files.
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
