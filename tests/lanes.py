@@ -6,7 +6,7 @@ import inspect
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-MORE = 25
+MORE = 8
 """How many times as many examples the slow lane tries."""
 
 
