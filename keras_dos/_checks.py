@@ -25,10 +25,8 @@ def is_number(value: Any) -> bool:
     return real and not isinstance(value, bool)
 
 
-def integer(
-    name: str, value: Any, minimum: int, maximum: float = LARGEST_INTEGER
-) -> int:
-    """Return an integer in [minimum, maximum], by default one that an int64 holds.
+def integer(name: str, value: Any, minimum: int, maximum: float | None = None) -> int:
+    """Return an integer in [minimum, maximum]; by default an int64 must hold it.
 
     Raises:
         TypeError: If it is not an integer.
@@ -40,9 +38,9 @@ def integer(
     """
     if not is_integer(value):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
-    if not minimum <= int(value) <= maximum:
-        limited = maximum < LARGEST_INTEGER or value > maximum
-        limit = f" and at most {maximum}" if limited else ""
+    most = LARGEST_INTEGER if maximum is None else maximum
+    if not minimum <= int(value) <= most:
+        limit = f" and at most {most}" if maximum is not None or value > most else ""
         raise ValueError(
             f"`{name}` must be at least {minimum}{limit}. Received: {name}={value!r}."
         )

@@ -9,9 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 
-# Beyond it the labels are hardly classes, and an array of one value per class is large.
-MOST_CLASSES = 2**31 - 1
-
 
 @contextlib.contextmanager
 def labels_of(name: str) -> Iterator[None]:
@@ -54,7 +51,7 @@ def sparse_labels(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np
         array([2, 0])
     """
     if n_classes is not None:
-        n_classes = _checks.integer("n_classes", n_classes, 1, MOST_CLASSES)
+        n_classes = _checks.integer("n_classes", n_classes, minimum=1)
     values = _checks.array("labels", labels)
     if values.dtype.kind not in "iufb":
         raise TypeError(

@@ -7,6 +7,7 @@ legal; all others must be refused. Further values of either kind stand beside.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -51,7 +52,7 @@ def real(minimum, *, below=INF, above=-INF):
         number = is_int(v) or isinstance(v, float | np.floating)
         if not number or (is_int(v) and int(v) > 2**1023):
             return False
-        return minimum <= v < below and v > above and math.isfinite(v)
+        return minimum <= float(v) < below and v > above and math.isfinite(v)
 
     return legal
 
@@ -89,6 +90,7 @@ class Argument:
         illegal: Further illegal ones.
         beside: Other arguments, where it needs them.
         named: The name in errors, if it is another.
+        untried: Which values of the pool are refused, but not by name.
     """
 
     kind: Callable[[Any], bool]
@@ -96,12 +98,14 @@ class Argument:
     illegal: tuple[Any, ...] = ()
     beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     named: str | None = None
+    untried: Callable[[Any], bool] = lambda v: False
 
     def legal_values(self, pool):
         return [*filter(self.kind, pool), *self.legal]
 
     def illegal_values(self, pool):
-        return [*(v for v in pool if not self.kind(v)), *self.illegal]
+        illegal = [v for v in pool if not self.kind(v) and not self.untried(v)]
+        return [*illegal, *self.illegal]
 
 
 def listed(kind, *legal, illegal=(), **beside):
@@ -220,7 +224,18 @@ NETWORK = {
     ),
     "n_classes": listed(whole(2, 2**20)),
 }
+PRIOR = listed(
+    optional(nothing),
+    *([30, 20, 10], np.array([0.5, 0.3, 0.2])),
+    illegal=([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, NAN]),
+)
 SHIFT = {"class_counts": COUNTS, "tau": listed(real(-INF))}
+
+
+def huge_untried(argument):
+    return dataclasses.replace(
+        argument, untried=lambda v: is_int(v) and int(v) > 2**1023
+    )
 
 
 def fitted_callback(**arguments):
@@ -375,6 +390,7 @@ FUNCTIONS = {
             "class_counts": COUNTS,
             "measure": listed(nothing, lambda t, p: np.float32((t == p).mean())),
         },
+        slow=True,
     ),
     "shift_probabilities": Function(
         keras_dos.shift_probabilities,
@@ -388,6 +404,30 @@ FUNCTIONS = {
         keras_dos.with_logit_shift,
         {"model": CLASSIFIER, "class_counts": [30, 20, 10], "tau": 1.0},
         {"model": listed(nothing, CLASSIFIER), **SHIFT},
+    ),
+    "export_servable": Function(
+        keras_dos.export_servable,
+        {"model": CLASSIFIER, "path": "model", "training_prior": [1, 1, 1]},
+        {
+            "model": listed(nothing, CLASSIFIER),
+            "path": listed(lambda v: isinstance(v, str) and v != "", Path("a")),
+            "class_names": dataclasses.replace(
+                listed(
+                    optional(nothing), ["a", "b", "c"], illegal=(["a", "b"], ["a"] * 3)
+                ),
+                untried=lambda v: isinstance(v, np.ndarray) and v.ndim == 0,
+            ),
+            "class_counts": dataclasses.replace(COUNTS, kind=optional(nothing)),
+            "training_prior": huge_untried(PRIOR),
+            "deployment_prior": huge_untried(PRIOR),
+            "warmup_inputs": listed(optional(nothing), X, illegal=(X[:, :2], X[0])),
+            "metrics": listed(
+                lambda v: v is None or (isinstance(v, dict)),
+                {"f1": np.float32(0.5)},
+                illegal=({"f1": NAN}, {"f1": object()}),
+            ),
+        },
+        slow=True,
     ),
     "c6_c16_f400_f120": Function(
         c6_c16_f400_f120, {"input_shape": (16, 16, 1), "n_classes": 2}, NETWORK
@@ -432,9 +472,10 @@ FUNCTIONS = {
         {"engine": ENGINE},
         {
             "engine": listed(nothing, ENGINE, illegal=(search.ExactSearch,)),
-            "recall": listed(real(0, below=1.5), 1),
+            "recall": listed(real(0, below=1.5)),
             "seed": listed(SEED),
         },
+        slow=True,
     ),
     "InMemory": Function(
         samples.InMemory,
@@ -478,17 +519,23 @@ FUNCTIONS = {
     ),
 }
 
-# What is not checked, argument by argument or as a whole, and why.
+# What is not checked, and why: names and patterns of names.
 UNCHECKED = {
-    # Tensors of a step, which TensorFlow checks as it traces.
-    "adjusted_logits": "all",
-    "classification_loss": "all",
-    "embedding_loss": "all",
-    "slot_shares": "all",
-    "squared_distances": "all",
-    "fill_slots": "all",
-    "slot_logits": "all",
-    "MicroClusterObjective.distances": "all",
-    "MicroClusterObjective.__call__": "all",
-    "TrainingLoss": "all",
+    "tensors of a step, which TensorFlow checks as it traces": (
+        *("squared_distances", "embedding_loss", "slot_shares", "classification_loss"),
+        *("adjusted_logits", "fill_slots", "slot_logits"),
+        *("MicroClusterObjective.*", "TrainingLoss", "TrainingLoss.*"),
+    ),
+    "what a training hands on after it was checked": (
+        *("Rounds", "Rounds.*", "draw_weights", "Settings.class_parameters"),
+        *("ClassParameters", "ClassParameters.*", "WarmupSchedule.__call__"),
+        *("InMemory.*", "Indexed.*", "Stream.*", "DOSModel.choose_train_function"),
+        *("ExactSearch.*", "NNDescentSearch.*", "ScannSearch.*"),
+    ),
+    "results, which other functions make": ("ClasswiseReport", "LogitShiftChoice"),
+    "the arguments of keras.Model": ("DOSModel",),
+    "protocols, which others implement": (
+        *("NeighborSearch", "NeighborSearch.*", "SampleSource", "SampleSource.*"),
+        *("Schedule", "WeightSampler"),
+    ),
 }

@@ -113,7 +113,7 @@ def _check_source(source: Any) -> None:
     scalar = isinstance(source, np.ndarray) and source.ndim == 0
     if not indexed or not hasattr(source, "__len__") or scalar:
         raise TypeError(
-            "`source` must have len() and give a sample for each [i], i in 0..m−1. "
+            "`source` must have len() and [i], which gives a sample for i in 0..m−1. "
             f"Received: {type(source).__name__}."
         )
     if not len(source):
@@ -130,8 +130,8 @@ def _check_keys(keys: Any) -> None:
     names = listed and all(isinstance(key, str) for key in keys)
     if keys is not None and not (names and 1 <= len(keys) <= 3):
         raise TypeError(
-            "`keys` must be a sequence of one to three names, such as "
-            f'("image", "label"). Received: keys={keys!r}.'
+            '`keys` must be a sequence of names, one to three, such as ("image", '
+            f'"label"). Received: keys={keys!r}.'
         )
 
 
