@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_INTEGER = 2**63 - 1
+
 
 def is_integer(value: Any) -> bool:
     """Return whether a value is an integer; a bool is not."""
@@ -23,14 +25,8 @@ def is_number(value: Any) -> bool:
     return real and not isinstance(value, bool)
 
 
-def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
-    """Return an integer in [minimum, maximum].
-
-    Args:
-        name: The argument, for errors.
-        value: Its value.
-        minimum: The smallest value allowed.
-        maximum: The largest value allowed. Defaults to None: no limit.
+def integer(name: str, value: Any, minimum: int, maximum: float | None = None) -> int:
+    """Return an integer in [minimum, maximum]; by default an int64 must hold it.
 
     Raises:
         TypeError: If it is not an integer.
@@ -42,12 +38,23 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
     """
     if not is_integer(value):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
-    if value < minimum or (maximum is not None and value > maximum):
-        limit = "" if maximum is None else f" and at most {maximum}"
+    most = LARGEST_INTEGER if maximum is None else maximum
+    if not minimum <= int(value) <= most:
+        limit = f" and at most {most}" if maximum is not None or value > most else ""
         raise ValueError(
             f"`{name}` must be at least {minimum}{limit}. Received: {name}={value!r}."
         )
     return int(value)
+
+
+def seed(name: str, value: Any) -> int:
+    """Return a non-negative integer of any size, as NumPy takes seeds.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is negative.
+    """
+    return integer(name, value, minimum=0, maximum=math.inf)
 
 
 def number(
@@ -58,19 +65,15 @@ def number(
     Raises:
         TypeError: If it is not a number.
         ValueError: If it is out of range.
-
-    Example:
-        >>> number("reduction_rate", 0.9, below=1)
-        0.9
     """
-    require_number(name, value)
-    if not minimum <= value < below:
+    checked = as_float(name, value)
+    if not minimum <= checked < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(
             f"`{name}` must be at least {minimum:g} and {limit}. "
             f"Received: {name}={value!r}."
         )
-    return float(value)
+    return checked
 
 
 def positive(name: str, value: Any) -> float:
@@ -79,17 +82,13 @@ def positive(name: str, value: Any) -> float:
     Raises:
         TypeError: If it is not a number.
         ValueError: If it is out of range.
-
-    Example:
-        >>> positive("temperature", 0.1)
-        0.1
     """
-    require_number(name, value)
-    if not 0 < value < math.inf:
+    checked = as_float(name, value)
+    if not 0 < checked < math.inf:
         raise ValueError(
             f"`{name}` must be positive and finite. Received: {name}={value!r}."
         )
-    return float(value)
+    return checked
 
 
 def boolean(name: str, value: Any) -> None:
@@ -97,9 +96,6 @@ def boolean(name: str, value: Any) -> None:
 
     Raises:
         TypeError: If it is neither.
-
-    Example:
-        >>> boolean("scale_free", True)
     """
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}.")
@@ -110,9 +106,6 @@ def function(name: str, value: Any) -> None:
 
     Raises:
         TypeError: If it cannot.
-
-    Example:
-        >>> function("shares", max)
     """
     if not callable(value):
         raise TypeError(f"`{name}` must be a function. Received: {name}={value!r}.")
@@ -123,9 +116,6 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
 
     Raises:
         ValueError: If it is not.
-
-    Example:
-        >>> choice("profile", "exp", ("exp", "step"))
     """
     if not isinstance(value, str) or value not in choices:
         expected = ", ".join(f'"{c}"' for c in choices)
@@ -135,12 +125,7 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
 
 
 def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
-    """Return a class that has samples.
-
-    Args:
-        name: The argument that names the class, for errors.
-        value: The class.
-        counts: Samples per class, shape (n,), int64.
+    """Return a class that has samples, by `counts` of shape (n,), int64.
 
     Raises:
         ValueError: If it is not a class, or a class without samples.
@@ -228,33 +213,39 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     return counts
 
 
+def array(name: str, value: Any) -> NDArray[Any]:
+    """Return an array; raise ValueError if rows differ in length."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be an array. Received: {error}") from error
+
+
 def real_array(name: str, value: Any) -> NDArray[Any]:
     """Return an array of real numbers, including bfloat16 but not booleans.
 
     Raises:
         TypeError: If it is not such an array.
+        ValueError: If it has rows of different lengths.
 
     Example:
         >>> real_array("vectors", [[1, 2]]).shape
         (1, 2)
     """
-    array = np.asarray(value)
+    numbers = array(name, value)
     # NumPy knows bfloat16 only by the name that ml_dtypes gives it.
-    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
+    if numbers.dtype.kind not in "fiu" and numbers.dtype.name != "bfloat16":
         raise TypeError(
-            f"`{name}` must be an array of real numbers. Received: dtype {array.dtype}."
+            f"`{name}` must be an array of real numbers. "
+            f"Received: dtype {numbers.dtype}."
         )
-    return array
+    return numbers
 
 
 def probabilities(name: str, value: Any) -> NDArray[np.float64]:
-    """Return class probabilities, shape (m, n), as float64.
+    """Return class probabilities, shape (m, n), any real dtype, as float64.
 
     Row sums may differ from one by .01, which rounding to bfloat16 does not exceed.
-
-    Args:
-        name: Where they come from, for errors.
-        value: Shape (m, n) with m > 0 and n > 1, any real dtype.
 
     Raises:
         TypeError: If it is not an array of numbers.
@@ -269,13 +260,13 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
             f'`{name}` must be one array: take ["probabilities"] of the outputs of a '
             f"DOSModel. Received: a mapping of {list(value)}."
         )
-    array = real_array(name, value)
-    if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
+    given = real_array(name, value)
+    if given.ndim != 2 or given.shape[0] == 0 or given.shape[1] < 2:
         raise ValueError(
             f"`{name}` must have shape (m, n), a row per sample and a column per "
-            f"class, at least two. Received: shape {array.shape}."
+            f"class, at least two. Received: shape {given.shape}."
         )
-    p = array.astype(np.float64)
+    p = given.astype(np.float64)
     with np.errstate(invalid="ignore"):  # The sum of infinities of both signs.
         misses = np.abs(p.sum(axis=1) - 1)
     wrong = ~((p >= 0).all(axis=1) & (misses <= 0.01))  # True for NaN too.
@@ -289,7 +280,11 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
     return p
 
 
-def require_number(name: str, value: Any) -> None:
-    """Raise TypeError unless a value is a number."""
+def as_float(name: str, value: Any) -> float:
+    """Return a number, infinite if no float can hold it; raise TypeError if none."""
     if not is_number(value):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

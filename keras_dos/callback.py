@@ -7,7 +7,7 @@ import keras
 
 from keras_dos import _checks
 from keras_dos.draws import WeightSampler, draw_weights
-from keras_dos.labels import class_counts
+from keras_dos.labels import class_counts, labels_of
 from keras_dos.objective import MicroClusterObjective
 from keras_dos.parameters import ClassWiseInt, ClassWiseRate
 from keras_dos.rounds import Rounds
@@ -177,7 +177,9 @@ class OverloadingCallback(keras.callbacks.Callback):
         if isinstance(y, SampleSource):
             y, batch_size = y.classes, y.batch_size
         batch_size = _checks.integer("batch_size", batch_size, minimum=1)
-        z = self.settings.class_parameters(class_counts(y)).n_quadruplets
+        with labels_of("y"):
+            counts = class_counts(y)
+        z = self.settings.class_parameters(counts).n_quadruplets
         return -(-z // batch_size)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

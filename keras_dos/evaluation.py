@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from keras_dos import _checks
-from keras_dos.labels import sparse_labels
+from keras_dos.labels import labels_of, sparse_labels
 
 Group = Literal["minority", "majority", "all"]
 
@@ -216,7 +216,8 @@ def read_predictions(
     """
     scores = _checks.probabilities("probabilities", probabilities)
     m, n = scores.shape
-    truth = sparse_labels(y_true, n)
+    with labels_of("y_true"):
+        truth = sparse_labels(y_true, n)
     if truth.size != m:
         raise ValueError(
             "`y_true` and `probabilities` must have the same number of samples. "
@@ -238,6 +239,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
         majority classes.
 
     Raises:
+        TypeError: If it is not a mapping to reports.
         ValueError: If there are no reports, or if one has no minority classes.
 
     Example:
@@ -247,9 +249,14 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
         method  accuracy         P      R     F1  AUPRC         P      R     F1  AUPRC
         CNN        0.750     0.500  1.000  0.667  1.000     1.000  0.500  0.667  1.000
     """
-    if not reports:
-        raise ValueError(
-            f"`reports` must hold at least one report. Received: reports={reports!r}."
+    reports_only = isinstance(reports, Mapping) and all(
+        isinstance(report, ClasswiseReport) for report in reports.values()
+    )
+    if not reports_only or not reports:
+        error = ValueError if reports_only else TypeError
+        raise error(
+            "`reports` must map names of methods to ClasswiseReports, at least one report. "
+            f"Received: reports={reports!r}."
         )
     measures = ["P", "R", "F1", "AUPRC"]
     rows = [

@@ -1,11 +1,30 @@
 """Class labels: read them, count them, name the rare ones, and their prior."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
+
+
+@contextlib.contextmanager
+def labels_of(name: str) -> Iterator[None]:
+    """Name the argument that has the labels in errors that speak of `labels`.
+
+    Example:
+        >>> with labels_of("y"):
+        ...     sparse_labels("abc")
+        Traceback (most recent call last):
+        TypeError: `y` must have labels that fit the classes: `labels` must be ...
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = f"`{name}` must have labels that fit the classes: {error}"
+        raise type(error)(message) from error
 
 
 def sparse_labels(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.int64]:
@@ -33,7 +52,7 @@ def sparse_labels(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np
     """
     if n_classes is not None:
         n_classes = _checks.integer("n_classes", n_classes, minimum=1)
-    values = np.asarray(labels)
+    values = _checks.array("labels", labels)
     if values.dtype.kind not in "iufb":
         raise TypeError(
             "`labels` must be numbers: class indices or one-hot rows. Map names to "
@@ -70,7 +89,7 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
         >>> class_counts([0, 2, 2, 0, 2], n_classes=4)
         array([2, 0, 3, 0])
     """
-    values = np.asarray(labels)
+    values = _checks.array("labels", labels)
     indices = sparse_labels(values, n_classes)
     if n_classes is None and _has_columns(values):
         n_classes = values.shape[1]

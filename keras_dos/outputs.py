@@ -93,7 +93,7 @@ def output_of_layer(classifier: keras.Model, name: Any) -> Any:
     pending, seen = [classifier.outputs[0]], set()
     while pending:
         tensor = pending.pop()
-        if _keras.operation_of(tensor).name == name:
+        if isinstance(name, str) and _keras.operation_of(tensor).name == name:
             return tensor
         if tensor not in seen:
             seen.add(tensor)

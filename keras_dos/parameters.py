@@ -102,7 +102,13 @@ def resolve_class_parameters(
     )
     k_values = _resolve_k(k, k_majority, found, counts)
     rates = _resolve_r(r, found, counts)
-    sizes = np.where(counts > 0, np.maximum(np.rint(rates * counts), 1), 0)
+    with np.errstate(over="ignore"):  # What overflows is reported.
+        sizes = np.where(counts > 0, np.maximum(np.rint(rates * counts), 1), 0)
+    if sizes.sum() >= _checks.LARGEST_INTEGER:
+        raise ValueError(
+            "`r` must ask for a number of quadruplets that an epoch can have. "
+            f"Received: r={r!r}, class counts {_some(counts)}."
+        )
     return ClassParameters(counts, found, k_values, sizes.astype(np.int64))
 
 
@@ -117,6 +123,10 @@ def check_k(k: Any, k_majority: Any) -> None:
     values = _class_wise("k", k, _checks.is_integer, "an int")
     if any(v < 0 for v in values):
         raise ValueError(f"`k` must not be negative. Received: k={k!r}.")
+    if any(int(v) > _checks.LARGEST_INTEGER for v in values):
+        raise ValueError(
+            f"`k` must be at most {_checks.LARGEST_INTEGER}. Received: k={k!r}."
+        )
     if k_majority is None:
         return
     _checks.integer("k_majority", k_majority, minimum=0)
@@ -138,7 +148,7 @@ def check_r(r: Any) -> None:
     if isinstance(r, str) and r in ("balance", "moderate"):
         return
     values = _class_wise("r", r, _checks.is_number, '"balance", "moderate", a number')
-    if not all(np.isfinite(float(v)) and v > 0 for v in values):
+    if not all(0 < _checks.as_float("r", v) < np.inf for v in values):
         raise ValueError(f"`r` must be positive and finite. Received: r={r!r}.")
 
 

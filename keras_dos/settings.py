@@ -19,7 +19,7 @@ from keras_dos.parameters import (
     resolve_class_parameters,
 )
 from keras_dos.schedule import Schedule, WarmupSchedule
-from keras_dos.search import NeighborSearch
+from keras_dos.search import NeighborSearch, check_identifier
 
 __all__ = ["Settings"]
 
@@ -68,6 +68,7 @@ class Settings:
                     f"warmup_epochs={self.warmup_epochs}, "
                     f"refresh_freq={self.refresh_freq}."
                 )
+        check_identifier(self.neighbor_search)
         _checks.choice("embeddings", self.embeddings, ("pass", "training"))
         _checks.function("weight_sampler", self.weight_sampler)
         if not isinstance(self.loss_form, MicroClusterObjective):
@@ -76,7 +77,7 @@ class Settings:
             _checks.number("embedding_weight", self.embedding_weight)
         if self.logit_adjustment is not None:
             _checks.number("logit_adjustment", self.logit_adjustment)
-        _checks.integer("seed", self.seed, minimum=0)
+        _checks.seed("seed", self.seed)
 
     def class_parameters(self, counts: NDArray[np.int64]) -> ClassParameters:
         """Return the class-wise k and r, and the size of Z'.

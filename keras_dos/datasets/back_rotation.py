@@ -65,9 +65,9 @@ def mnist_back_rotation(
         >>> made.shape, made.dtype
         ((2, 28, 28, 1), dtype('uint8'))
     """
-    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    rng = np.random.default_rng(_checks.seed("seed", seed))
     digits = _as_digits(images)
-    photographs = _sklearn_photographs() if backgrounds is None else backgrounds
+    photographs = _sklearn_photographs() if backgrounds is None else _all(backgrounds)
     angles = rng.uniform(0, 2 * np.pi, size=len(digits))
     patches = _draw_patches(photographs, len(digits), digits.shape[1:3], rng)
     made = np.empty_like(digits)
@@ -80,7 +80,7 @@ def mnist_back_rotation(
 
 
 def _as_uint8(name: str, values: ArrayLike) -> NDArray[np.uint8]:
-    array = np.asarray(values)
+    array = _checks.array(name, values)
     if array.dtype != np.uint8:
         raise TypeError(
             f"`{name}` must be uint8, with gray levels of 0 to 255. "
@@ -105,6 +105,16 @@ def _sklearn_photographs() -> list[NDArray[np.uint8]]:
     from sklearn.datasets import load_sample_images
 
     return list(load_sample_images().images)
+
+
+def _all(backgrounds: Iterable[ArrayLike]) -> list[ArrayLike]:
+    try:
+        return list(backgrounds)
+    except TypeError as error:
+        raise TypeError(
+            "`backgrounds` must be several photographs, such as a list of arrays. "
+            f"Received: {type(backgrounds).__name__}."
+        ) from error
 
 
 def _rotate(images: NDArray[np.uint8], angles: NDArray[Any]) -> NDArray[np.float32]:

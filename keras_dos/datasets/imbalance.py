@@ -104,7 +104,7 @@ def make_imbalanced(
         ratio=ratio,
         counts=counts,
     )
-    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    rng = np.random.default_rng(_checks.seed("seed", seed))
     values = read_labels(labels)
     present = class_counts(values)
     if np.count_nonzero(present) < 2:

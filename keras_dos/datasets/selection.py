@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dos import _checks
 from keras_dos.labels import are_one_hot
 
 Data = TypeVar("Data")
@@ -40,7 +41,7 @@ def select(data: Data, indices: ArrayLike) -> Data:
         >>> x, y
         (array([2., 3., 5.]), array([2, 3, 5]))
     """
-    positions = np.asarray(indices)
+    positions = _checks.array("indices", indices)
     if (
         positions.ndim != 1
         or positions.size == 0
@@ -77,7 +78,7 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
         array([0, 2, 2, 1, 0], dtype=int32)
     """
     if not isinstance(labels, tf.data.Dataset):
-        return np.asarray(labels)
+        return _checks.array("labels", labels)
     spec = labels.element_spec
     if not (
         isinstance(spec, tuple)

@@ -98,7 +98,7 @@ def finite(name: str, value: Any) -> float:
         >>> finite("tau", -1)
         -1.0
     """
-    _checks.require_number(name, value)
-    if not math.isfinite(value):
+    number = _checks.as_float(name, value)
+    if not math.isfinite(number):
         raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}.")
-    return float(value)
+    return number

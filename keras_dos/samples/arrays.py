@@ -42,7 +42,7 @@ def check_arrays(x: Any, y: Any) -> None:
 
     Raises:
         TypeError: If `x` is a stream.
-        ValueError: If there are no labels.
+        ValueError: If there are no labels, or no arrays.
     """
     streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
     if isinstance(x, streams) or hasattr(x, "__next__"):
@@ -55,6 +55,8 @@ def check_arrays(x: Any, y: Any) -> None:
         )
     if y is None:
         raise ValueError("`y` is missing: arrays need labels. Received: y=None.")
+    if not tf.nest.flatten(x):
+        raise ValueError(f"`x` must have at least one array. Received: x={x!r}.")
 
 
 def n_samples(rows: tuple[Any, ...]) -> int:

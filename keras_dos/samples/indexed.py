@@ -73,7 +73,7 @@ class Indexed:
             _checks.function("augment", augment)
         self._source, self._augment = source, augment
         self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)
-        self._labels = None if labels is None else np.asarray(labels)
+        self._labels = None if labels is None else _checks.array("labels", labels)
         if self._labels is not None:
             sparse_labels(self._labels)  # Before one of them is used.
         self._lookup = Lookup(source, self._labels, keys)
@@ -86,7 +86,7 @@ class Indexed:
         self.classes = sparse_labels(self._labels)
         if len(self.classes) != len(source):
             raise ValueError(
-                "`labels` must have one label per sample. Received: "
+                "`labels` must have one label per sample of `source`. Received: "
                 f"{len(self.classes)} labels of {len(source)} samples."
             )
         if augment is not None:

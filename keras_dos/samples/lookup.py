@@ -109,9 +109,12 @@ def _check_source(source: Any) -> None:
             "tf.data.Dataset with keras_dos.samples.Stream. "
             f"Received: {type(source).__name__}."
         )
-    if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
+    indexed = hasattr(source, "__getitem__") and not isinstance(source, Mapping)
+    scalar = isinstance(source, np.ndarray) and source.ndim == 0
+    if not indexed or not hasattr(source, "__len__") or scalar:
         raise TypeError(
-            f"`source` must have len() and [i]. Received: {type(source).__name__}."
+            "`source` must have len() and [i], which gives a sample for i in 0..m−1. "
+            f"Received: {type(source).__name__}."
         )
     if not len(source):
         raise ValueError("`source` must not be empty. Received: 0 samples.")
@@ -123,10 +126,12 @@ def _check_source(source: Any) -> None:
 
 
 def _check_keys(keys: Any) -> None:
-    if isinstance(keys, str) or not (keys is None or 1 <= len(keys) <= 3):
+    listed = isinstance(keys, Sequence) and not isinstance(keys, str | bytes)
+    names = listed and all(isinstance(key, str) for key in keys)
+    if keys is not None and not (names and 1 <= len(keys) <= 3):
         raise TypeError(
-            '`keys` must be a sequence of names, such as ("image", "label"). '
-            f"Received: keys={keys!r}."
+            '`keys` must be a sequence of names, one to three, such as ("image", '
+            f'"label"). Received: keys={keys!r}.'
         )
 
 

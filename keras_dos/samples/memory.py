@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
-from keras_dos.labels import sparse_labels
+from keras_dos.labels import labels_of, sparse_labels
 from keras_dos.samples.arrays import gather_rows, read_arrays
 from keras_dos.samples.dataset import read_dataset
 
@@ -89,11 +89,8 @@ class InMemory:
 
 
 def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:
-    try:
+    with labels_of("y"):
         return sparse_labels(np.asarray(y), n_classes)
-    except (TypeError, ValueError) as error:
-        message = f"`y` must have labels that fit the head: {error}"
-        raise type(error)(message) from error
 
 
 def _check_sample_weight(weight: tf.Tensor) -> None:

@@ -87,6 +87,13 @@ class Stream:
         augment: Callable[[Any, tf.Tensor], Any] | None = None,
         buffer_size: int | None = None,
     ) -> None:
+        # All that can be told before a pass over the dataset.
+        if augment is not None:
+            _checks.function("augment", augment)
+        if labels is not None:
+            self.classes = sparse_labels(labels)
+        if buffer_size is not None:
+            buffer_size = _checks.integer("buffer_size", buffer_size, minimum=1)
         self._numbered = _numbered(dataset)
         self._augment = augment
         first = next(iter(self._numbered), None)
@@ -95,15 +102,12 @@ class Stream:
         if labels is None:
             self.classes, self.batch_size = _read_labels(self._numbered)
         else:
-            self.classes = sparse_labels(labels)
             self.batch_size = len(first[0])
         if buffer_size is None:
             rows = max(1, len(first[0]))
             fitting = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
             buffer_size = min(fitting, WINDOW_SAMPLES)
-        self._window = min(
-            _checks.integer("buffer_size", buffer_size, minimum=1), len(self.classes)
-        )
+        self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
         if augment is not None:
             _check_augment(augment, self._numbered.element_spec[1][0])

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from keras_dos import _checks
 from keras_dos.search import testing
@@ -52,22 +53,28 @@ def get_search(identifier: str | NeighborSearch = "auto") -> NeighborSearch:
         >>> type(get_search("exact")).__name__
         'ExactSearch'
     """
+    check_identifier(identifier)
+    return _ENGINES[identifier]() if isinstance(identifier, str) else identifier
+
+
+def check_identifier(identifier: Any) -> None:
+    """Raise unless `get_search` takes this; nothing is imported.
+
+    Raises:
+        TypeError: If it is neither a string nor an engine.
+        ValueError: If it is an unknown name.
+
+    Example:
+        >>> check_identifier("scann")
+    """
     if isinstance(identifier, str):
-        engines: dict[str, Callable[[], NeighborSearch]] = {
-            "auto": _auto,
-            "scann": ScannSearch,
-            "nndescent": NNDescentSearch,
-            "exact": ExactSearch,
-        }
-        _checks.choice("neighbor_search", identifier, engines)
-        return engines[identifier]()
-    if not is_engine(identifier):
+        _checks.choice("neighbor_search", identifier, _ENGINES)
+    elif not is_engine(identifier):
         raise TypeError(
             '`neighbor_search` must be "auto", "scann", "nndescent", "exact" or an '
             "object, not a class, with a method `search(vectors, k)`. "
             f"Received: neighbor_search={identifier!r}."
         )
-    return identifier
 
 
 @functools.cache  # One warning and one attempt at the imports per process.
@@ -85,3 +92,11 @@ def _auto() -> NeighborSearch:
                 stacklevel=3,
             )
     return ExactSearch()
+
+
+_ENGINES: dict[str, Callable[[], NeighborSearch]] = {
+    "auto": _auto,
+    "scann": ScannSearch,
+    "nndescent": NNDescentSearch,
+    "exact": ExactSearch,
+}

@@ -70,7 +70,8 @@ def self_neighbors(
         occurs twice.
 
     Raises:
-        TypeError: If `vectors` does not hold real numbers or `k` is not an integer.
+        TypeError: If `vectors` does not hold real numbers, `k` is not an integer, or
+            `search` is not an engine.
         ValueError: If `vectors` does not have two non-empty axes, or holds NaN,
             infinity or values whose squared distances overflow float32; if `k` is
             below 1; or if the engine writes into the vectors.
@@ -88,6 +89,11 @@ def self_neighbors(
         [[1.0, 9.0], [1.0, 10.0], [9.0, 10.0]]
     """
     k = _checks.integer("k", k, minimum=1)
+    if not is_engine(search):
+        raise TypeError(
+            "`search` must be an engine, as `keras_dos.search.get_search` returns "
+            f"them. Received: search={search!r}."
+        )
     points = _searchable(vectors)
     m = len(points)
     # One more than asked for: the row itself is usually in the answer.

@@ -66,7 +66,7 @@ def check_search(engine: NeighborSearch, *, recall: float = 1.0, seed: int = 0) 
         )
     if _checks.number("recall", recall) > 1:
         raise ValueError(f"`recall` must be at most 1. Received: recall={recall!r}.")
-    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    rng = np.random.default_rng(_checks.seed("seed", seed))
     for name, vectors in _sets(rng):
         squared = _all_pairs(vectors)
         # The last k asks for all other rows.

@@ -657,12 +657,12 @@ REFUSED = {
     "names in dataset": (
         dataset(lambda: slices(X, np.array(["a", "b", "c"])[Y]).batch(8)),
         TypeError,
-        "^`y` must have labels that fit the head.*numpy.unique",
+        "^`y` must have labels that fit the classes.*numpy.unique",
     ),
     "beyond the head in dataset": (
         dataset(lambda: slices(X, Y + 1).batch(8)),
         ValueError,
-        "^`y` must have labels that fit the head.*Received: 3",
+        "^`y` must have labels that fit the classes.*Received: 3",
     ),
 }
 for fraction in (1.0, -0.1, 1.5, 0.999, float("nan")):
