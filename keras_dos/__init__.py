@@ -10,7 +10,7 @@ from keras_dos._backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from keras_dos import losses, networks, samples, schedule, search  # noqa: E402
+from keras_dos import losses, metrics, networks, samples, schedule, search  # noqa: E402
 from keras_dos.callback import OverloadingCallback  # noqa: E402
 from keras_dos.datasets import (  # noqa: E402
     make_imbalanced,
@@ -24,6 +24,7 @@ from keras_dos.evaluation import (  # noqa: E402
 )
 from keras_dos.labels import class_counts, minority_classes  # noqa: E402
 from keras_dos.logit_shift import (  # noqa: E402
+    LogitAdjustedCrossentropy,
     choose_logit_shift,
     shift_probabilities,
     with_logit_shift,
@@ -37,6 +38,7 @@ __version__ = importlib.metadata.version("keras-dos")
 __all__ = [
     "ClasswiseReport",
     "DOSModel",
+    "LogitAdjustedCrossentropy",
     "MicroClusterObjective",
     "OverloadingCallback",
     "choose_logit_shift",
@@ -46,6 +48,7 @@ __all__ = [
     "export_servable",
     "losses",
     "make_imbalanced",
+    "metrics",
     "minority_classes",
     "mnist_back_rotation",
     "networks",

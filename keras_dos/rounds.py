@@ -1,6 +1,7 @@
 """The rounds of one training: what each epoch trains on (Algorithm 1, line 6)."""
 
 import dataclasses
+import math
 import time
 import warnings
 from typing import Any
@@ -178,12 +179,16 @@ class Rounds:
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Return the measures of the last overloading, for the logs.
 
+        What no overloading has measured is infinite: of a NaN or a 0, callbacks that
+        keep the smallest value would not let go.
+
         Args:
             epoch: The epoch, from 0.
 
         Returns:
             "refresh_time", the seconds spent on overloading before this epoch, and
-            "minority_variance" and "majority_variance", if such classes exist.
+            "minority_variance" and "majority_variance", if such classes exist;
+            "embedding_loss" too if the epoch had no neighbors.
         """
         distance = self.loss.neighbor_distance()
         if distance > FAR_OFF and not self._warned:
@@ -200,11 +205,13 @@ class Rounds:
                 stacklevel=2,
             )
         logs = {"refresh_time": self._refresh_time}
+        if self.parameters.k_max and not self.slots:
+            logs["embedding_loss"] = math.inf
         for group in ("minority", "majority"):
             classes = self.parameters.group(group)
             if self.parameters.k_max and classes:
                 variances = self._round.variances if self._round else {}
-                values = [variances.get(j, float("nan")) for j in classes]
+                values = [variances.get(j, math.inf) for j in classes]
                 logs[f"{group}_variance"] = float(np.mean(values))
         return logs
 
@@ -237,11 +244,7 @@ class Rounds:
         """Set λ, and τ and π of the adjusted H."""
         full_weight = self._settings.full_weight
         self.loss.set_embedding_weight(full_weight * plan.embedding_scale)
-        tau = self._settings.logit_adjustment
-        if plan.prior is None:
-            tau = 0.0
-        elif tau is None:
-            tau = 1.0 if self.parameters.k_max else 0.0
+        tau = self._settings.tau(self.parameters.k_max) if plan.prior else 0.0
         copies = plan.prior == "quadruplets"
         counts = self.parameters.sizes if copies else self.parameters.counts
         self.loss.set_adjustment(class_prior(counts), tau)
