@@ -10,7 +10,7 @@ from keras_dos._backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from keras_dos import losses, networks, samples, schedule, search  # noqa: E402
+from keras_dos import losses, metrics, networks, samples, schedule, search  # noqa: E402
 from keras_dos.backup import BackupAndRestore  # noqa: E402
 from keras_dos.callback import OverloadingCallback  # noqa: E402
 from keras_dos.datasets import (  # noqa: E402
@@ -25,6 +25,7 @@ from keras_dos.evaluation import (  # noqa: E402
 )
 from keras_dos.labels import class_counts, minority_classes  # noqa: E402
 from keras_dos.logit_shift import (  # noqa: E402
+    LogitAdjustedCrossentropy,
     choose_logit_shift,
     shift_probabilities,
     with_logit_shift,
@@ -39,6 +40,7 @@ __all__ = [
     "BackupAndRestore",
     "ClasswiseReport",
     "DOSModel",
+    "LogitAdjustedCrossentropy",
     "MicroClusterObjective",
     "OverloadingCallback",
     "choose_logit_shift",
@@ -48,6 +50,7 @@ __all__ = [
     "export_servable",
     "losses",
     "make_imbalanced",
+    "metrics",
     "minority_classes",
     "mnist_back_rotation",
     "networks",

@@ -78,3 +78,8 @@ class SeveralWorkers:
                 f"Received: steps_per_execution={self.steps_per_execution}."
             )
         return super()._make_function(with_axes if several else step)  # type: ignore[misc]
+
+
+def mark_larger_as_better(metric: keras.metrics.Metric) -> None:
+    """Let callbacks with `mode="auto"` know that a metric is to be maximized."""
+    metric._direction = "up"

@@ -32,7 +32,7 @@ class Adjustment:
 def planned_adjustment(
     plan: Epoch,
     parameters: ClassParameters,
-    tau: float | None,
+    tau: float,
     class_weight: ClassWeight | None = None,
 ) -> Adjustment:
     """Return the adjustment of an epoch.
@@ -43,7 +43,7 @@ def planned_adjustment(
     Args:
         plan: The epoch.
         parameters: k_j, and the numbers of samples and of quadruplets of each class.
-        tau: The argument `logit_adjustment` of the callback.
+        tau: τ of epochs that have a prior.
         class_weight: That of `fit`. Defaults to None: all 1.
 
     Example:
@@ -59,8 +59,6 @@ def planned_adjustment(
     """
     if plan.prior is None:
         tau = 0.0
-    elif tau is None:
-        tau = 1.0 if parameters.k_max else 0.0
     copies = plan.prior == "quadruplets"
     prior = class_prior(parameters.sizes if copies else parameters.counts)
     warm_up = plan.phase == "warmup"

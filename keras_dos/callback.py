@@ -28,7 +28,8 @@ class OverloadingCallback(keras.callbacks.Callback):
     It adds to the logs: `embedding_loss` (ℓ'_f), `classification_loss` (ℓ'_g),
     `refresh_time` (seconds spent on overloading before this epoch), `minority_variance`
     and `majority_variance` (in-class variance of the embeddings at that time, averaged
-    over the classes of each group; NaN before the first round).
+    over the classes of each group). Before the first round `embedding_loss` and the
+    variances are infinite, so that a callback that monitors one prefers any round.
 
     All randomness derives from the seed and the epoch. One training is one `fit`; a
     loop of fits must pass `initial_epoch` and `warmup_epochs`. With `BackupAndRestore`,
@@ -38,7 +39,7 @@ class OverloadingCallback(keras.callbacks.Callback):
     `val_loss` is the plain loss of `compile`, which jumps when the rounds adjust the
     class loss, up on data as imbalanced as the training set. A callback that keeps the
     best weights by it may discard the rounds: let it monitor a measure that counts all
-    classes equally.
+    classes equally, such as `keras_dos.metrics.BalancedAccuracy`.
 
     The callback holds only its settings, no training state, so that it can be copied,
     reused and, unless they hold lambdas, pickled.

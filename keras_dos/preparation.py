@@ -130,9 +130,26 @@ def begin_rounds(
             n_classes=model.head.output_shape[-1],
             **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
-    plan = planned_epoch(settings.planned, 0, arguments["epochs"])
+    epochs = arguments["epochs"]
+    _check_adjusted_once(model.loss, settings, epochs, rounds.parameters.k_max)
+    plan = planned_epoch(settings.planned, 0, epochs)
     if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:
         _, y, *_ = next(iter(rounds.dataset()))
         d = model.embedder.output_shape[-1]
         rounds.loss.check(y[:1], rounds.parameters.k_max, d)
     return rounds
+
+
+def _check_adjusted_once(
+    loss: Any, settings: Settings, epochs: int, k_max: int
+) -> None:
+    tau, schedule = settings.tau(k_max), settings.planned
+    if not tau or not getattr(loss, "adjusts_logits", False):
+        return
+    if any(planned_epoch(schedule, epoch, epochs).prior for epoch in range(epochs)):
+        raise ValueError(
+            "The loss of `compile` is adjusted by the class frequencies, and "
+            "OverloadingCallback would adjust it again in the rounds: compile with "
+            '"sparse_categorical_crossentropy", or pass `logit_adjustment=0`. '
+            f"Received: loss={type(loss).__name__}, logit_adjustment={tau:g}."
+        )

@@ -180,22 +180,28 @@ class Rounds:
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Return the measures of the last overloading, for the logs.
 
+        What no overloading has measured is infinite: of a NaN or a 0, callbacks that
+        keep the smallest value would not let go.
+
         Args:
             epoch: The epoch, from 0.
 
         Returns:
             "refresh_time", the seconds spent on overloading before this epoch, and
-            "minority_variance" and "majority_variance", if such classes exist.
+            "minority_variance" and "majority_variance", if such classes exist;
+            "embedding_loss" too if the epoch had no neighbors.
         """
         distance = self.loss.neighbor_distance()
         if not self._warned:
             self._warned = advice.of_far_embeddings(distance, epoch)
         logs = {"refresh_time": self._refresh_time}
+        if self.parameters.k_max and not self.slots:
+            logs["embedding_loss"] = np.inf
         for group in ("minority", "majority"):
             classes = self.parameters.group(group)
             if self.parameters.k_max and classes:
                 variances = self._round.variances if self._round else {}
-                values = [variances.get(j, float("nan")) for j in classes]
+                values = [variances.get(j, np.inf) for j in classes]
                 logs[f"{group}_variance"] = float(np.mean(values))
         return logs
 
@@ -249,7 +255,7 @@ class Rounds:
         """Set λ, and τ and π of the adjusted H; note what the probabilities become."""
         settings, weight = self._settings, self._class_weight
         self.loss.set_embedding_weight(settings.full_weight * plan.embedding_scale)
-        tau = settings.logit_adjustment
+        tau = settings.tau(self.parameters.k_max)
         adjusted = planned_adjustment(plan, self.parameters, tau, weight)
         self.loss.set_adjustment(adjusted.prior, adjusted.tau)
         self.training_prior = None if self._weighted else adjusted.training_prior

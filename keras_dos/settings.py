@@ -99,15 +99,19 @@ class Settings:
     @property
     def objective(self) -> MicroClusterObjective:
         """Eqs. (8)-(10) in the chosen form."""
-        if isinstance(self.loss_form, str):
-            return LOSS_FORMS[self.loss_form]
-        return self.loss_form
+        form = self.loss_form
+        return LOSS_FORMS[form] if isinstance(form, str) else form
 
     @property
     def full_weight(self) -> float:
         """λ, the weight of ℓ'_f relative to ℓ'_g."""
         given = self.embedding_weight
         return self.objective.default_weight if given is None else given
+
+    def tau(self, k_max: int) -> float:
+        """Return τ of epochs that have a prior; `k_max` is the largest k of a class."""
+        given = self.logit_adjustment
+        return float(k_max > 0) if given is None else given
 
     @property
     def planned(self) -> Schedule:

@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 import weakref
@@ -56,11 +57,12 @@ def test_one_fit_has_one_history_with_the_same_keys_in_every_epoch():
 def test_rounds_follow_the_warm_up(epochs, warmup, first_round):
     callback = OverloadingCallback(k=3, warmup_epochs=warmup)
     history = fit(compiled(network()), callback, epochs=epochs).history
-    for name in ("embedding_loss", "refresh_time"):
-        np.testing.assert_array_equal(history[name][:first_round], 0)
-        assert min(history[name][first_round:]) > 0
-    measured = np.isfinite(history["minority_variance"])
-    assert measured.tolist() == [e >= first_round for e in range(epochs)]
+    np.testing.assert_array_equal(history["refresh_time"][:first_round], 0)
+    assert min(history["refresh_time"][first_round:]) > 0
+    for name in ("embedding_loss", "minority_variance", "majority_variance"):
+        np.testing.assert_array_equal(history[name][:first_round], np.inf)
+        assert np.isfinite(history[name][first_round:]).all()
+        assert min(history[name]) > 0
 
 
 def test_without_neighbors_there_is_no_variance_to_log():
@@ -164,11 +166,38 @@ def test_other_callbacks_see_the_logs_wherever_they_stand(tmp_path):
         np.testing.assert_allclose(
             [float(row[name]) for row in rows], history[name], rtol=1e-6
         )
+    assert checkpoint.best == min(history["minority_variance"])
     assert keras.models.load_model(tmp_path / "best.keras").built
     assert list(tmp_path.glob("board/train/*"))
     np.testing.assert_allclose(
         history["learning_rate"], [0.1 / (e + 1) for e in range(6)]
     )
+
+
+@pytest.mark.parametrize("monitor", ["embedding_loss", "minority_variance"])
+def test_monitors_of_what_the_warm_up_cannot_measure_keep_a_round(tmp_path, monitor):
+    stop = keras.callbacks.EarlyStopping(
+        monitor, mode="min", patience=7, restore_best_weights=True
+    )
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        tmp_path / "{epoch}.keras", monitor=monitor, mode="min", save_best_only=True
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor, mode="min", min_delta=0)
+    monitors = [stop, checkpoint, plateau]
+    values = fit(compiled(network()), others=monitors, epochs=6).history[monitor]
+    assert np.isfinite(values).tolist() == 4 * [False] + 2 * [True]
+    assert [callback.best for callback in monitors] == [min(values)] * 3
+    assert stop.best_epoch == np.argmin(values)
+    assert (tmp_path / "5.keras").exists()  # The first round.
+
+
+def test_logs_have_values_that_progress_bars_show(capsys):
+    x, y = blobs()
+    callback = OverloadingCallback(k=3, warmup_epochs=1)
+    compiled(network()).fit(x, y, epochs=2, verbose=2, callbacks=[callback])
+    warmup, rounds = re.findall("embedding_loss: (\\S+)", capsys.readouterr().out)
+    assert warmup == "inf"
+    assert 0 < float(rounds) < 100
 
 
 def test_early_stopping_after_the_rounds_began():

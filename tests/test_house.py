@@ -16,6 +16,7 @@ ROOMS = (
     "serving",
     "networks",
     "evaluation",
+    "metrics",
     "datasets",
     # The model and its callback.
     "model",
@@ -51,8 +52,8 @@ ROOMS = (
     "workers",
     "_backend",
 )
-HELPERS = ROOMS[1:6]
-METHOD = ROOMS[6:]
+HELPERS = ROOMS[1:7]
+METHOD = ROOMS[7:]
 
 
 def modules(root):

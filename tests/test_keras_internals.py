@@ -60,6 +60,20 @@ def test_other_probabilities_have_no_logits():
     assert _keras.logits_of(p / 1.0) is None
 
 
+def test_callbacks_know_what_is_to_be_maximized():
+    metric = keras.metrics.MeanSquaredError("score")
+    _keras.mark_larger_as_better(metric)
+    compiled = model()
+    compiled.compile("sgd", "mse", metrics=[metric])
+    stop = keras.callbacks.EarlyStopping("val_score", start_from_epoch=0)
+    stop.set_model(compiled)
+    compiled.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+    stop.on_train_begin()
+    for epoch, value in enumerate([0.1, 0.3, 0.2]):
+        stop.on_epoch_end(epoch, {"val_score": value})
+    assert stop.best == 0.3
+
+
 def test_what_several_workers_override():
     """Whether it works there is tested with two workers, in the slow lane."""
     for name in ("_maybe_symbolic_build", "_make_function"):

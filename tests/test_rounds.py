@@ -51,7 +51,7 @@ def test_a_custom_loop_trains_as_fit_does():
             gradients = tape.gradient(loss, model.trainable_weights)
             optimizer.apply(gradients, model.trainable_weights)
             rounds.record(quadruplets, embedding)
-        logs = {**rounds.end_epoch(epoch), **rounds.loss.logs()}
+        logs = {**rounds.loss.logs(), **rounds.end_epoch(epoch)}
         for name in ("embedding_loss", "classification_loss", "minority_variance"):
             np.testing.assert_allclose(logs[name], history[name][epoch], rtol=1e-4)
     rounds.end()
