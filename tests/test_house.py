@@ -13,6 +13,7 @@ ROOMS = (
     "__init__",
     # Helpers, which the method never imports.
     "logit_shift",
+    "plots",
     "serving",
     "networks",
     "evaluation",
@@ -47,8 +48,8 @@ ROOMS = (
     "workers",
     "_backend",
 )
-HELPERS = ROOMS[1:6]
-METHOD = ROOMS[6:]
+HELPERS = ROOMS[1:7]
+METHOD = ROOMS[7:]
 
 
 def modules(root):

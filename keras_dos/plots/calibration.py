@@ -67,7 +67,9 @@ def reliability_diagrams(
         2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(4, 1)
     )
     for axes, rest, (title, bins) in zip(above, below, found.items(), strict=True):
-        _draw(axes, rest, title, bins)
+        _draw(axes, rest, bins)
+        error = style.decimal(bins.error)
+        style.title(axes, f"{title}: ECE {error}", len(found))
     above[0].set_ylabel("accuracy")
     below[0].set_ylabel("samples")
     style.legend_below(figure, above[0], columns=3)
@@ -106,7 +108,7 @@ def _bins(
     return _Bins(sizes / len(truth), *means)
 
 
-def _draw(axes: Axes, below: Axes, title: str, bins: _Bins) -> None:
+def _draw(axes: Axes, below: Axes, bins: _Bins) -> None:
     axes.plot((0, 1), (0, 1), color=style.GRAY, linestyle="--", label="calibrated")
     axes.vlines(
         bins.confidence,
@@ -125,7 +127,6 @@ def _draw(axes: Axes, below: Axes, title: str, bins: _Bins) -> None:
         label="samples of one bin",
     )
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_title(f"{title}: ECE {style.decimal(bins.error)}")
     edges = np.linspace(0, 1, len(bins.fraction) + 1)
     below.stairs(bins.fraction, edges, fill=True, color=style.GRAY)
     below.set(xlabel="confidence")

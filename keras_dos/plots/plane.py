@@ -75,7 +75,8 @@ def embeddings(
     figure, panels = style.panels(len(stages), height + (0.5 if rare else 0.2))
     for axes, (title, values) in zip(panels, vectors.items(), strict=True):
         _scatter(axes, _projected(values, projection, seed), labels, rare, names)
-        axes.set(title=title, xticks=[], yticks=[])
+        style.title(axes, title, len(panels))
+        axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     if rare:
         style.legend_below(figure, panels[0], columns=2)
@@ -128,7 +129,8 @@ def _scatter(
             color = style.COLORS[place]
             marker = "^" if rare else style.MARKERS[cycle % len(style.MARKERS)]
         axes.scatter(
-            *own.T,
+            own[:, 0],
+            own[:, 1],
             s=26 if rare else 12,
             marker=marker,
             color=color,
@@ -139,7 +141,8 @@ def _scatter(
         # The median itself may lie between two clusters, among other classes.
         middle = np.abs(own - np.median(own, axis=0)).sum(axis=1).argmin()
         text = axes.text(
-            *own[middle],
+            own[middle, 0],
+            own[middle, 1],
             names[j],
             ha="center",
             va="center",

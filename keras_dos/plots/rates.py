@@ -70,7 +70,8 @@ def reduction_rates(
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set(xlabel="reduction rate p", ylabel="balanced accuracy")
     axes.grid(axis="y", alpha=0.3)
-    style.label_ends(axes, colors)
+    ends = {name: (kept[-1], values[-1]) for name, values in lines.items()}
+    style.label_ends(figure, axes, ends, colors)
     return figure
 
 

@@ -79,7 +79,7 @@ def precision_recall_curves(
         of_class.mean(), color=style.GRAY, linestyle=":", label="guessing", zorder=1
     )
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_title(f"class {class_id} against the rest")
+    style.title(axes, f"class {class_id} against the rest", 1)
     style.legend_below(figure, axes, columns=1)
     return figure
 

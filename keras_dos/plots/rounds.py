@@ -54,7 +54,7 @@ def in_class_variance(
             )
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set(xlabel="epoch of the round", ylim=(0, None))
-        axes.set_title(title, fontsize=style.SMALL + 1)
+        style.title(axes, title, len(panels))
     panels[0].set_ylabel("in-class variance")
     style.legend_below(figure, panels[0], columns=2)
     return figure

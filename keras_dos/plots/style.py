@@ -1,7 +1,10 @@
 """What all pictures share: colors, panels, and labels at the ends of lines."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 try:
     from matplotlib.axes import Axes
@@ -13,7 +16,7 @@ except ImportError as error:
     ) from error
 
 WIDTH = 8.0  # Inches; text of 10 points can be read if that is 800 pixels.
-SMALL = 9.0  # Points, for what stands within a panel.
+FONT_SIZE, SMALL = 10.0, 9.0  # Points.
 # The colors of Okabe and Ito that can be read on white and on black.
 ORANGE, BLUE, GREEN = "#E69F00", "#0072B2", "#009E73"
 VERMILION, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
@@ -107,6 +110,18 @@ def panels(
     return figure, list(row)
 
 
+def title(axes: Axes, text: str, n: int) -> None:
+    """Give one of n panels side by side a title, in lines that fit above it."""
+    lines = textwrap.wrap(
+        # A value stays on the line of what it is the value of.
+        text.replace(" = ", "\xa0=\xa0"),
+        width=75 // n,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    axes.set_title("\n".join(lines), fontsize=11)
+
+
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
     """Write below all panels, where it covers nothing, what one of them shows."""
     handles, labels = axes.get_legend_handles_labels()
@@ -130,39 +145,44 @@ def decimal(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def label_ends(axes: Axes, colors: Mapping[str, str]) -> None:
+def label_ends(
+    figure: Figure,
+    axes: Axes,
+    ends: Mapping[str, tuple[float, float]],
+    colors: Mapping[str, str],
+) -> None:
     """Write the name of each line to the right of its end, so that none overlap.
 
     Args:
-        axes: A panel whose lines are labeled with the names; its limits are final.
-        colors: The color of each name.
+        figure: The figure.
+        axes: Its only panel, whose limits are final.
+        ends: The last point of each line, by name.
+        colors: The color of each line, by name.
     """
-    lines = [line for line in axes.lines if line.get_label() in colors]
-    texts = []
-    for line in lines:
-        (x, y), label = line.get_xydata()[-1], line.get_label()
-        text = axes.annotate(
-            label,
-            (x, y),
+    texts = [
+        axes.annotate(
+            name,
+            end,
             xytext=(LEADER, 0),
             textcoords="offset points",
             va="center",
+            fontsize=FONT_SIZE,
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
-                "color": colors[label],
+                "color": colors[name],
                 "relpos": (0, 0.5),
                 "shrinkA": 0,
                 "shrinkB": 6,
             },
         )
-        texts.append((y, text))
-    figure = axes.figure
+        for name, end in ends.items()
+    ]
     figure.draw_without_rendering()  # Where the ends are depends on the layout.
-    points = 72 / figure.dpi
-    heights = [points * axes.transData.transform((1, y))[1] for y, _ in texts]
-    gap = 1.25 * texts[0][1].get_fontsize()
-    for (_, text), old, new in zip(texts, heights, spread(heights, gap), strict=True):
+    pixels = axes.transData.transform(np.array(list(ends.values())))
+    heights = (pixels[:, 1] * 72 / figure.dpi).tolist()
+    moved = spread(heights, gap=1.25 * FONT_SIZE)
+    for text, old, new in zip(texts, heights, moved, strict=True):
         text.set_position((LEADER, new - old))
 
 
