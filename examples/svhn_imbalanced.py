@@ -18,11 +18,10 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
-import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
 from sklearn.model_selection import train_test_split
 
 from keras_dos import (
@@ -35,15 +34,12 @@ from keras_dos import (
     export_servable,
     make_imbalanced,
     networks,
+    plots,
 )
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 OFFICIAL_SVHN_SIZE = 73_257
 BATCH_SIZE = 32
-COLORS = {"plain CNN": "#9aa0a6", "over-sampling": "#e8a33d", "DOS": "#2a6fbb"}
+METHODS = ("plain CNN", "over-sampling", "DOS")
 
 
 @dataclass(frozen=True)
@@ -95,12 +91,11 @@ def main() -> None:
     print(comparison_table(test))
     print(f"\nDOS, class by class\n{test['DOS']}")
 
-    draw_f1(test, title, output / "f1.png")
-    draw_variance(history, data.name, output / "variance.png")
-    draw_embeddings(
-        models["DOS"], before, data, minority, arguments.seed, output / "embeddings.png"
-    )
-    print(f"\nPictures: {output}/f1.png, variance.png, embeddings.png")
+    pictures = draw(models, before, test, history, data, arguments.seed)
+    for name, figure in pictures.items():
+        figure.suptitle(data.name)
+        figure.savefig(output / f"{name}.png", dpi=120)
+    print(f"\nPictures: {output}/{', '.join(f'{name}.png' for name in pictures)}")
 
     version = export_servable(
         models["DOS"],
@@ -185,7 +180,7 @@ def train_all(
     minority: tuple[int, ...],
     validation: tuple[NDArray[np.uint8], NDArray[np.int64]],
     arguments: argparse.Namespace,
-) -> tuple[dict[str, DOSModel], dict[str, list[float]], DOSModel]:
+) -> tuple[dict[str, DOSModel], keras.callbacks.History, DOSModel]:
     """Train the three networks with the same number of steps.
 
     Returns:
@@ -204,7 +199,7 @@ def train_all(
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
-    models = {name: new_model() for name in COLORS}
+    models = {name: new_model() for name in METHODS}
     before = new_model()
 
     def remember(epoch: int, logs: dict[str, float]) -> None:
@@ -227,7 +222,7 @@ def train_all(
     print("\nPlain CNN")
     plain = endless(x, y, arguments.seed).batch(BATCH_SIZE)
     models["plain CNN"].fit(plain, **settings)
-    return models, history.history, before
+    return models, history, before
 
 
 def endless(x: NDArray[np.uint8], y: NDArray[np.int64], seed: int) -> tf.data.Dataset:
@@ -258,77 +253,26 @@ def report_all(
     }
 
 
-def draw_f1(reports: dict[str, ClasswiseReport], title: str, path: Path) -> None:
-    """Draw the class-wise F1 of each network as bars."""
-    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-    width = 0.8 / len(reports)
-    for i, (name, report) in enumerate(reports.items()):
-        places = np.arange(len(report.f1)) + (i - 1) * width
-        axes.bar(places, report.f1, width, label=name, color=COLORS[name])
-    minority = next(iter(reports.values())).minority
-    labels = [f"{c}\nminority" if c in minority else f"{c}" for c in range(10)]
-    axes.set_xticks(range(10), labels)
-    axes.set(xlabel="class", ylabel="F1", title=f"Class-wise F1\n{title}", ylim=(0, 1))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", ncols=3, frameon=False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def draw_variance(history: dict[str, list[float]], name: str, path: Path) -> None:
-    """Draw the in-class variance of the embeddings at the start of each round."""
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for group, color in (("minority", "#c0392b"), ("majority", "#2a6fbb")):
-        values = np.array(history[f"{group}_variance"])
-        rounds = np.flatnonzero(np.isfinite(values))
-        axes.plot(rounds + 1, values[rounds], "o-", color=color, label=group)
-        axes.set_xticks(rounds + 1)
-    axes.set(
-        xlabel="epoch of the round",
-        ylabel="in-class variance",
-        title=f"In-class variance of the training embeddings\n{name}",
-        ylim=(0, None),
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def draw_embeddings(
-    model: DOSModel,
+def draw(
+    models: dict[str, DOSModel],
     before: DOSModel,
+    reports: dict[str, ClasswiseReport],
+    history: keras.callbacks.History,
     data: Images,
-    minority: tuple[int, ...],
     seed: int,
-    path: Path,
-) -> None:
-    """Draw test embeddings in the plane, before the first round and after the last."""
+) -> dict[str, Figure]:
+    """Draw class-wise F1, the in-class variance over the rounds, and embeddings."""
     x, y = data.x_test[:1000], data.y_test[:1000]
-    figure, panels = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
-    stages = {"before the first round": before, "after the last round": model}
-    for axes, (stage, network) in zip(panels, stages.items(), strict=True):
-        embedding = network.embedder.predict(x, verbose=0)
-        plane = TSNE(random_state=seed).fit_transform(embedding)
-        for c in range(10):
-            chosen = y == c
-            rare = c in minority
-            axes.scatter(
-                *plane[chosen].T,
-                s=26 if rare else 12,
-                color=plt.get_cmap("tab10")(c),
-                marker="^" if rare else "o",
-                alpha=0.9 if rare else 0.6,
-                linewidths=0,
-                label=f"{c} (minority)" if rare else f"{c}",
-            )
-        axes.set(title=stage, xticks=[], yticks=[])
-    figure.suptitle(f"t-SNE of test embeddings of DOS\n{data.name}")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
-    )
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    stages = {"before the first round": before, "after the last round": models["DOS"]}
+    embeddings = {
+        stage: model.embedder.predict(x, verbose=0) for stage, model in stages.items()
+    }
+    minority = reports["DOS"].minority
+    return {
+        "f1": plots.classwise_bars(reports),
+        "variance": plots.in_class_variance({"training embeddings of DOS": history}),
+        "embeddings": plots.embeddings(embeddings, y, minority, seed=seed),
+    }
 
 
 def check_servable(version: Path, model: DOSModel, x: NDArray[np.uint8]) -> None:

@@ -13,6 +13,7 @@ ROOMS = (
     "__init__",
     # Helpers, which the method never imports.
     "logit_shift",
+    "plots",
     "serving",
     "networks",
     "evaluation",
