@@ -154,12 +154,11 @@ class Rounds:
             self._round = resumed or kept or self._overload(epoch)  # Lines 7-21.
             quadruplets = self._round.quadruplets
         plain = plan.phase == "warmup" and plan.prior is None
-        self.slots = None if plain else quadruplets.neighbors.shape[1]
+        self.slots = None if plain else quadruplets.k
         self._adjust_loss(plan)
         self._embeddings.begin_epoch(epoch)
-        z = len(quadruplets)
-        order = self._order(z, _EPOCH_ORDER, epoch)
-        seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=z)
+        order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
+        seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=len(order))
         self._batches.assign(quadruplets.ordered(order), seeds)  # Line 22: MTL(Z).
         if self._round is not None:  # The batches have the table now.
             self._round = self._round.over(quadruplets.table[:0].copy())
@@ -180,16 +179,13 @@ class Rounds:
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Return the measures of the last overloading, for the logs.
 
-        What no overloading has measured is infinite: of a NaN or a 0, callbacks that
-        keep the smallest value would not let go.
-
         Args:
             epoch: The epoch, from 0.
 
         Returns:
             "refresh_time", the seconds spent on overloading before this epoch, and
-            "minority_variance" and "majority_variance", if such classes exist;
-            "embedding_loss" too if the epoch had no neighbors.
+            "minority_variance" and "majority_variance", if such classes exist. They,
+            and "embedding_loss", are infinite before there are neighbors.
         """
         distance = self.loss.neighbor_distance()
         if not self._warned:
@@ -262,10 +258,8 @@ class Rounds:
 
     def _kept_round(self) -> Round | None:
         """Return the last round, if there was one and it could find neighbors."""
-        if self._round is None:
-            return None
-        found = self._round.quadruplets.neighbors.shape[1]
-        return self._round if found == self.parameters.k_max else None
+        searched = self._round and self._round.quadruplets.k == self.parameters.k_max
+        return self._round if searched else None
 
     def _warm_up(self, epoch: int) -> Quadruplets:
         m = len(self._source.classes)

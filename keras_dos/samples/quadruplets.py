@@ -33,11 +33,16 @@ class Quadruplets:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def k(self) -> int:
+        """Neighbors of each sample."""
+        return int(self.neighbors.shape[1])
+
     def padded(self, k: int) -> "Quadruplets":
         """Return the quadruplets with k slots for neighbors; new ones do not exist."""
-        if self.neighbors.shape[1] == k:
+        if self.k == k:
             return self
-        slots = (0, 0), (0, k - self.neighbors.shape[1])
+        slots = (0, 0), (0, k - self.k)
         return dataclasses.replace(
             self,
             neighbors=np.pad(self.neighbors, slots),
