@@ -32,9 +32,8 @@ class OverloadingCallback(keras.callbacks.Callback):
     variances are infinite, so that a callback that monitors one prefers any round.
 
     All randomness derives from the seed and the epoch. One training is one `fit`; a
-    loop of fits must pass `initial_epoch` and `warmup_epochs`. With `BackupAndRestore`,
-    `refresh_freq=1` and `embeddings="pass"`, a training resumed at the start of an
-    epoch equals an uninterrupted one, unless the model has random layers.
+    loop of fits must pass `initial_epoch` and `warmup_epochs`. After a kill, a training
+    with `keras_dos.BackupAndRestore` goes on as if there had been none.
 
     `val_loss` is the plain loss of `compile`, which jumps when the rounds adjust the
     class loss, up on data as imbalanced as the training set. A callback that keeps the

@@ -123,3 +123,28 @@ class _Reduction(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return y_pred
+
+
+def is_crossentropy(loss: Any) -> bool:
+    """Return whether a loss is the plain cross-entropy, which learns the posterior.
+
+    Args:
+        loss: That of `compile`.
+
+    Example:
+        >>> is_crossentropy("sparse_categorical_crossentropy")
+        True
+        >>> is_crossentropy(keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+        False
+    """
+    found = keras.losses.get(loss)
+    functions = (
+        keras.losses.sparse_categorical_crossentropy,
+        keras.losses.categorical_crossentropy,
+    )
+    kinds = (
+        keras.losses.SparseCategoricalCrossentropy,
+        keras.losses.CategoricalCrossentropy,
+    )
+    smoothed = getattr(found, "label_smoothing", 0)
+    return found in functions or (type(found) in kinds and not smoothed)

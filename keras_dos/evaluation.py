@@ -255,7 +255,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
     if not reports_only or not reports:
         error = ValueError if reports_only else TypeError
         raise error(
-            "`reports` must map names to ClasswiseReports, and have at least one report. "
+            "`reports` must map names to ClasswiseReports: at least one report. "
             f"Received: reports={reports!r}."
         )
     measures = ["P", "R", "F1", "AUPRC"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keras_dos import _checks, advice
 from keras_dos.adjustment import ClassWeight, planned_adjustment
+from keras_dos.compiled_loss import is_crossentropy
 from keras_dos.embeddings import Embeddings
 from keras_dos.labels import class_counts
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
@@ -106,9 +107,10 @@ class Rounds:
             self._search = SearchOfFirst(self._search, self._workers)
         recorded = settings.embeddings == "training" and self.parameters.k_max > 0
         self._embeddings = Embeddings(source, embedder, recorded)
-        sizes = z, self.parameters.k_max, self._d
-        self._batches = QuadrupletBatches(source, *sizes, recorded=recorded)
-        self._weighted = len(self._batches.dataset().element_spec) > 2
+        k_max, d = self.parameters.k_max, self._d
+        self._batches = QuadrupletBatches(source, z, k_max, d, recorded=recorded)
+        weighted = len(self._batches.dataset().element_spec) > 2
+        self._prior_known = is_crossentropy(loss) and not weighted
         self._round: Round | None = None
         self._refresh_time = 0.0
         self.slots: int | None = None
@@ -219,9 +221,7 @@ class Rounds:
             state |= self._round.over(self._batches.table).arrays()
         return state
 
-    def restore(
-        self, state: Mapping[str, NDArray[Any]], begun: int | None = None
-    ) -> None:
+    def restore(self, state: Mapping[str, Any], begun: int | None = None) -> None:
         """Go on from the `state` of another training with the same data and settings.
 
         Args:
@@ -254,7 +254,7 @@ class Rounds:
         tau = settings.tau(self.parameters.k_max)
         adjusted = planned_adjustment(plan, self.parameters, tau, weight)
         self.loss.set_adjustment(adjusted.prior, adjusted.tau)
-        self.training_prior = None if self._weighted else adjusted.training_prior
+        self.training_prior = adjusted.training_prior if self._prior_known else None
 
     def _kept_round(self) -> Round | None:
         """Return the last round, if there was one and it could find neighbors."""
@@ -292,9 +292,8 @@ class Rounds:
         return overloaded
 
     def _order(self, size: int, stream: int, index: int) -> NDArray[np.int64]:
-        if not self._shuffle:
-            return np.arange(size)
-        return self._rng(stream, index).permutation(size)
+        shuffled = self._rng(stream, index).permutation(size)
+        return shuffled if self._shuffle else np.arange(size)
 
     def _rng(self, stream: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self._settings.seed, stream, index])

@@ -32,8 +32,8 @@ class RemembersPrior:
 
         `fit` with an `OverloadingCallback` sets it: equal ones with its defaults, those
         of the copies with `logit_adjustment=0`. None if they are not known: after other
-        training, with sample weights, or if a class had no samples. They hold if H is a
-        cross-entropy. `export_servable` takes it as the default of its argument.
+        training, with sample weights, with another loss than the cross-entropy, or if a
+        class had no samples. `export_servable` takes it as the default of its argument.
         """
         prior = keras.ops.convert_to_numpy(self._training_prior).astype(np.float64)
         return prior / prior.sum() if (prior > 0).all() else None

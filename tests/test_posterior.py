@@ -3,18 +3,21 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
-from keras_dos import DOSModel, OverloadingCallback
+from keras_dos import DOSModel, OverloadingCallback, export_servable
 
-COUNTS = np.array([3000, 150])
+COUNTS = np.array([20_000, 2_000])
 DISTANCE = 2.0
 
 
-def gaussians(counts, seed):
-    rng = np.random.default_rng(seed)
+def gaussians(counts):
+    """Two Gaussians at their quantiles, so that no draw of them is a lucky one."""
     y = np.repeat([0, 1], counts)
-    return (rng.normal(size=len(y)) + DISTANCE * y).astype("float32")[:, None], y
+    quantiles = np.concatenate([(np.arange(m) + 0.5) / m for m in counts])
+    x = stats.norm.ppf(quantiles) + DISTANCE * y
+    return x.astype("float32")[:, None], y
 
 
 def posterior(x, prior):
@@ -23,22 +26,47 @@ def posterior(x, prior):
     return joint[1] / sum(joint)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("r", [1, "moderate", "balance"])
-def test_after_the_defaults_classes_are_equally_frequent(r):
-    """As docs/guide.md says: H is adjusted by r_j m_j, on which the rounds train."""
-    x, y = gaussians(COUNTS, seed=0)
+def trained(**settings):
+    """A model that has learned to tell them apart, in three epochs and three rounds."""
+    x, y = gaussians(COUNTS)
     keras.utils.set_random_seed(0)
     inputs = keras.Input((1,))
-    e = keras.layers.Dense(8, activation="tanh")(inputs)
+    e = keras.layers.Dense(4, activation="tanh")(inputs)
     p = keras.layers.Dense(2, activation="softmax")(e)
     model = DOSModel(inputs, {"embedding": e, "probabilities": p})
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    model.fit(
-        x, y, batch_size=64, epochs=12, verbose=0, callbacks=[OverloadingCallback(r=r)]
-    )
-    points, _ = gaussians(COUNTS, seed=1)
+    rate = keras.optimizers.schedules.CosineDecay(0.02, 6 * 22_000 // 128)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    callbacks = [OverloadingCallback(warmup_epochs=3, **settings)]
+    model.fit(x, y, batch_size=128, epochs=6, verbose=0, callbacks=callbacks)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"r": 1},
+        {"r": "moderate"},
+        {"r": "balance"},
+        {"r": "moderate", "logit_adjustment": 0},
+        {"r": 1, "logit_adjustment": 0.5},
+        {"r": "moderate", "k": 0},
+    ],
+)
+def test_served_probabilities_are_those_of_the_deployment(tmp_path, settings):
+    """The model knows the prior that it was trained with; nobody has to say it."""
+    model = trained(**settings)
+    points, _ = gaussians([1_000, 1_000])
+    expected = posterior(points, model.training_prior)
     p = model.classifier.predict(points, verbose=0)[:, 1]
-    assert abs(p.mean() - posterior(points, [0.5, 0.5]).mean()) < 0.03
-    # Far from that of the training set, which plain training has.
-    assert p.mean() - posterior(points, COUNTS / COUNTS.sum()).mean() > 0.1
+    assert abs(p.mean() - expected.mean()) < 0.005
+    # As docs/guide.md says of the defaults: classes are equally frequent.
+    equal = np.allclose(model.training_prior, 0.5, rtol=0, atol=1e-6)
+    assert equal == ("logit_adjustment" not in settings and settings.get("k") != 0)
+
+    frequencies = COUNTS / COUNTS.sum()
+    version = export_servable(model, tmp_path, deployment_prior=frequencies)
+    serve = tf.saved_model.load(version).signatures["serving_default"]
+    (name,) = serve.structured_input_signature[1]
+    served = serve(**{name: tf.constant(points)})["probabilities"].numpy()[:, 1]
+    assert abs(served.mean() - posterior(points, frequencies).mean()) < 0.005

@@ -24,7 +24,7 @@ else:
 import keras  # noqa: E402
 from toy import blobs, compiled, penalized  # noqa: E402
 
-from keras_dos import DOSModel, OverloadingCallback, workers  # noqa: E402
+from keras_dos import BackupAndRestore, DOSModel, OverloadingCallback, workers  # noqa: E402
 from keras_dos.samples import Indexed, Stream  # noqa: E402
 
 X, Y = blobs((30, 20, 8))  # 58 samples, 84 quadruplets: last batches of 2 and 4.
@@ -124,22 +124,25 @@ def refused():
 
 
 def backup():
-    """Stop in epoch 4, by a kill of the second worker if FOLDER has a file "kill"."""
+    """Stop within epoch 4, by a kill of the second worker if FOLDER has "kill"."""
 
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 3 and INDEX == 1 and (FOLDER / "kill").exists():
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            here = (self.epoch, batch) == (3, 6)
+            if here and INDEX == 1 and (FOLDER / "kill").exists():
                 (FOLDER / "kill").unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    kept = keras.callbacks.BackupAndRestore(FOLDER / f"backup{INDEX}")
+    kept = BackupAndRestore(FOLDER / "backup", save_freq=4)
     return fit(
         X,
         Y,
         batch_size=8,
         epochs=6,
         callbacks=[kept, Kill()],
-        settings={"embeddings": "pass"},
     )
 
 

@@ -9,7 +9,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks
-from keras_dos.logit_shift.probabilities import finite, training_prior
+from keras_dos.logit_shift.probabilities import (
+    finite,
+    shift_probabilities,
+    training_prior,
+)
 from keras_dos.losses import adjusted_logits
 from keras_dos.model import DOSModel
 from keras_dos.outputs import check_not_logits
@@ -90,8 +94,9 @@ def with_logit_shift(
 
     Returns:
         A model with the same inputs and outputs, whose probabilities are those of
-        `shift_probabilities`, in float32; a `DOSModel` if `model` is one. It is not
-        compiled: train first, then shift. A second shift adds to the first.
+        `shift_probabilities`, in float32; a `DOSModel` if `model` is one, with its
+        `training_prior` shifted too. It is not compiled: train first, then shift. A
+        second shift adds to the first.
 
     Raises:
         TypeError: If `tau` is not a number.
@@ -113,7 +118,10 @@ def with_logit_shift(
     layer = LogitShift(class_counts, tau, name=f"logit_shift_{len(model.layers)}")
     shifted = {**outputs, "probabilities": layer(outputs["probabilities"])}
     if isinstance(model, DOSModel):
-        return DOSModel(inputs, shifted, name=model.name)
+        again, prior = DOSModel(inputs, shifted, name=model.name), model.training_prior
+        if prior is not None:
+            again.set_training_prior(shift_probabilities([prior], class_counts, tau)[0])
+        return again
     # A sequential model has no attribute `output`.
     named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
     outputs = shifted if named else shifted["probabilities"]

@@ -68,11 +68,10 @@ def export_servable(
         class_counts: Training samples of each class, shape `(n,)`, for the model card.
             Defaults to None: not known.
         training_prior: Class frequencies that the model's probabilities have, or
-            counts in that proportion, shape `(n,)`, all positive. After training with
-            the defaults of `OverloadingCallback` they are equal, `np.ones(n)`; after
-            training with `logit_adjustment=0`, with `k=0`, or without the callback,
-            the counts of the samples trained on, copies included. Defaults to None:
-            not known.
+            counts in that proportion, shape `(n,)`, all positive; of a model that plain
+            Keras trained, its class counts. Defaults to None: the `training_prior` of a
+            `DOSModel`, which `fit` with an `OverloadingCallback` sets; not known for
+            other models.
         deployment_prior: Class frequencies where the model is used, like
             `training_prior`, which it needs. The probabilities are then multiplied by
             the ratio of the two priors and sum to one again. Defaults to None: they
@@ -113,6 +112,8 @@ def export_servable(
     names = read_names(class_names, n)
     if class_counts is not None:
         class_counts = _checks.class_counts("class_counts", class_counts, n)
+    if training_prior is None:
+        training_prior = getattr(model, "training_prior", None)
     prior, ratios = read_priors(training_prior, deployment_prior, n)
     samples = sample_inputs(inputs, warmup_inputs)
     max_pixels = check_max_pixels(max_image_pixels, inputs, samples)

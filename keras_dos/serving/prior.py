@@ -12,7 +12,7 @@ def read_priors(
     """Return the prior that the served probabilities have, and how to get there.
 
     Args:
-        training: `training_prior` as it was given, or None.
+        training: `training_prior` as it was given or as the model knows it, or None.
         deployment: `deployment_prior` as it was given, or None.
         n_classes: n.
 
@@ -34,10 +34,10 @@ def read_priors(
     deployment = read_prior("deployment_prior", deployment, n_classes)
     if training is None:
         raise ValueError(
-            "`training_prior` must be given with `deployment_prior`: np.ones(n) if "
-            "OverloadingCallback trained the model with its defaults, else the class "
-            "counts of the samples that it was trained on. "
-            "Received: training_prior=None."
+            "`training_prior` must be given with `deployment_prior` for a model that "
+            "does not know its own: the class counts of the samples that it was "
+            "trained on. A DOSModel knows it after `fit` with an OverloadingCallback, "
+            "unless samples had weights. Received: training_prior=None."
         )
     return deployment, log_ratios(training, deployment)
 
