@@ -56,7 +56,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_outputs(self)
-        self._add_training_prior(self.output["probabilities"].shape[-1])
+        self.add_training_prior(self.output["probabilities"].shape[-1])
         self.rounds: Rounds | None = None
         self._train_functions: dict[int | None, Any] = {}  # By `rounds.slots`.
         self._traced_slots: int | None = None  # Those of `train_function`.

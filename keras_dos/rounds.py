@@ -97,10 +97,8 @@ class Rounds:
         self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
         if epochs > 0:
-            adjusted = bool(settings.logit_adjustment)
-            check_schedule(settings.planned, epochs, adjusted)
-        self._shuffle = shuffle
-        self._class_weight = class_weight
+            check_schedule(settings.planned, epochs, bool(settings.logit_adjustment))
+        self._shuffle, self._class_weight = shuffle, class_weight
         self._workers = Workers(tf.distribute.get_strategy())
         self._search = get_search(settings.neighbor_search)
         if self._workers.count > 1:

@@ -11,13 +11,14 @@ class RemembersPrior:
     """Keeps `training_prior` among the weights, so that it goes where they go.
 
     `EarlyStopping` restores it with the weights of its epoch, files and backups have
-    it. A mix-in for a `keras.Model`, which calls `_add_training_prior` when it is made.
+    it. A mix-in for a `keras.Model`, which calls `add_training_prior` when it is made.
     """
 
     rounds: Any
     _training_prior: keras.Variable
 
-    def _add_training_prior(self, n: int) -> None:
+    def add_training_prior(self, n: int) -> None:
+        """Add the weight, for n classes."""
         self._training_prior = self.add_weight(  # type: ignore[attr-defined]
             name="training_prior",
             shape=(n,),

@@ -10,7 +10,7 @@ from keras_dos.schedule import Epoch
 
 X, Y = blobs((40, 30, 8))
 COUNTS = np.array([40, 30, 8])
-COPIES = np.array([40, 30, 24])  # r = "moderate".
+COPIES = np.array([40, 40, 24])  # r = "moderate".
 
 
 def trained(epochs=2, callbacks=(), fit=None, **settings):
