@@ -93,7 +93,7 @@ def main() -> None:
 
     pictures = draw(models, before, test, history, data, arguments.seed)
     for name, figure in pictures.items():
-        figure.suptitle(data.name)
+        figure.suptitle(f"{data.name}, p = {arguments.reduction_rate}")
         figure.savefig(output / f"{name}.png", dpi=120)
     print(f"\nPictures: {output}/{', '.join(f'{name}.png' for name in pictures)}")
 

@@ -10,6 +10,14 @@ Needs Matplotlib: `pip install "keras-dos[plots]"`. `import keras_dos` does not 
 this module.
 """
 
+try:
+    import matplotlib  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "keras_dos.plots needs Matplotlib, which cannot be imported. Install it with "
+        f'`pip install "keras-dos[plots]"`. Received: {type(error).__name__}: {error}'
+    ) from error
+
 from keras_dos.plots.calibration import reliability_diagrams
 from keras_dos.plots.classes import classwise_bars
 from keras_dos.plots.plane import embeddings

@@ -29,7 +29,7 @@ def embeddings(
 ) -> Figure:
     """Draw the embeddings of the same samples at several stages, each in the plane.
 
-    Each class has its name in the middle of its samples. With minority classes, these
+    Each class has its name where its samples are densest. With minority classes, these
     are triangles in color and the others gray dots. Each stage is projected by
     itself, so that places in one panel say nothing about those in another.
 
@@ -138,11 +138,10 @@ def _scatter(
             linewidths=0,
             label="minority classes, each in a color" if rare else "other classes",
         )
-        # The median itself may lie between two clusters, among other classes.
-        middle = np.abs(own - np.median(own, axis=0)).sum(axis=1).argmin()
+        x, y = _densest(own[:500])
         text = axes.text(
-            own[middle, 0],
-            own[middle, 1],
+            x,
+            y,
             names[j],
             ha="center",
             va="center",
@@ -152,3 +151,12 @@ def _scatter(
         text.set_path_effects(
             [withStroke(linewidth=3, foreground=axes.get_facecolor())]
         )
+
+
+def _densest(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the point that has a quarter of all points nearest around it.
+
+    The mean may lie between two clusters, among other classes.
+    """
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    return np.asarray(points[np.quantile(distances, 0.25, axis=1).argmin()])

@@ -5,15 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise ImportError(
-        "keras_dos.plots needs Matplotlib, which cannot be imported. Install it with "
-        f'`pip install "keras-dos[plots]"`. Received: {type(error).__name__}: {error}'
-    ) from error
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 WIDTH = 8.0  # Inches; text of 10 points can be read if that is 800 pixels.
 FONT_SIZE, SMALL = 10.0, 9.0  # Points.
