@@ -102,6 +102,8 @@ class Rounds:
             check_schedule(settings.planned, epochs, adjusted)
         self._shuffle = shuffle
         self._workers = Workers(tf.distribute.get_strategy())
+        k_and_r = self.parameters.k, self.parameters.sizes
+        self._workers.check_same_data(source.classes, *k_and_r, settings.seed % 2**63)
         self._search = get_search(settings.neighbor_search)
         if self._workers.count > 1:
             self._search = SearchOfFirst(self._search, self._workers)
