@@ -108,8 +108,7 @@ def begin_rounds(
         ValueError: If the model, the settings and the samples do not fit together.
     """
     # The head must give probabilities on real samples.
-    ids = np.arange(min(len(source.classes), 8))
-    _, x = next(iter(source.inputs(ids, len(ids))))
+    x = _some_inputs(source)
     p = ops.convert_to_numpy(model.classifier(x, training=False))
     if np.isfinite(p).all():  # Otherwise the first round reports the error.
         _checks.probabilities("probabilities", p)
@@ -153,3 +152,19 @@ def _check_adjusted_once(
             '"sparse_categorical_crossentropy", or pass `logit_adjustment=0`. '
             f"Received: loss={type(loss).__name__}, logit_adjustment={tau:g}."
         )
+
+
+def _some_inputs(source: SampleSource) -> Any:
+    """Return a few inputs, as the network takes them.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    ids = np.arange(min(len(source.classes), 8))
+    for _, x in source.inputs(ids, len(ids)):
+        return x
+    raise ValueError(
+        "`inputs` of the source must return one row for each id, in each pass: a "
+        "generator must begin anew, where one that has ended gives nothing. "
+        f"Received: no rows for {len(ids)} ids."
+    )

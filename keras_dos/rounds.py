@@ -100,6 +100,8 @@ class Rounds:
             check_schedule(settings.planned, epochs, bool(settings.logit_adjustment))
         self._shuffle, self._class_weight = shuffle, class_weight
         self._workers = Workers(tf.distribute.get_strategy())
+        k_and_r = self.parameters.k, self.parameters.sizes
+        self._workers.check_same_data(source.classes, *k_and_r, settings.seed % 2**63)
         self._search = get_search(settings.neighbor_search)
         if self._workers.count > 1:
             self._search = SearchOfFirst(self._search, self._workers)

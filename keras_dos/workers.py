@@ -5,16 +5,25 @@ All draw the same quadruplets from the same seed; each reads, trains on and embe
 part of them.
 """
 
+import zlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 PART = 2**16
 """Rows that are read or exchanged at a time, so that no second table is in memory."""
 # TensorFlow cannot send 2 GiB at once, and takes several times what it sends.
 _PART_BYTES = 2**26
+
+_SAME = {
+    "epoch": "begin the same epoch. After a failure let all resume from copies of one "
+    "worker's backup",
+    "data": "have the same data in the same order, and a callback with the same k, r "
+    "and seed: on each worker pass all data to `fit`, not a shard, since each trains "
+    "on its part of each batch anyway",
+}
 
 
 class Workers:
@@ -86,16 +95,28 @@ class Workers:
     def check_same(self, name: str, value: int) -> None:
         """Raise in all workers unless they have the same value.
 
+        Args:
+            name: "epoch", or "data" for a checksum of them.
+            value: That of this worker.
+
         Raises:
             RuntimeError: If they do not.
         """
         values = self.gathered(np.array([value]))
         if (values != value).any():
             raise RuntimeError(
-                f"All workers must begin the same {name}. After a failure let all "
-                "resume from copies of one worker's backup. "
-                f"Received: {values.tolist()}, by worker."
+                f"All workers must {_SAME[name]}. Received: {name} {values.tolist()}, "
+                "by worker."
             )
+
+    def check_same_data(self, *parts: ArrayLike) -> None:
+        """Raise in all workers unless they have the same integers.
+
+        Raises:
+            RuntimeError: If they do not.
+        """
+        arrays = [np.asarray(part, np.int64).reshape(-1) for part in parts]
+        self.check_same("data", zlib.crc32(np.concatenate(arrays).tobytes()))
 
     def distributed(self, dataset: tf.data.Dataset) -> Any:
         """Return the dataset of this worker's batches as `fit` takes it."""

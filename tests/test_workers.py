@@ -93,6 +93,24 @@ def test_a_cluster_of_one_is_one_process(tmp_path):
     check_equal("training", alone["training"], one["training"])
 
 
+@pytest.mark.slow
+def test_what_fails_on_one_worker_ends_all(tmp_path):
+    first, second = answers(workers(tmp_path, "one_sided", "training"))
+    broken, short, *first_data = first["one_sided"]
+    assert broken == "OSError: no index"
+    assert "RuntimeError: The neighbor search Short must answer" in short
+    *searches, shard, seed, order = second["one_sided"]
+    for message in searches:
+        assert "must succeed on the first worker" in message
+    for message in (*first_data, shard, seed, order):
+        assert "RuntimeError: All workers must have the same data" in message
+    assert len(first_data) == 3
+    # Both processes live on, and train together.
+    np.testing.assert_array_equal(
+        first["training"]["weights"], second["training"]["weights"]
+    )
+
+
 def check_equal(task, noted, expected):
     assert noted.keys() == expected.keys(), task
     if task == "inference":

@@ -155,6 +155,37 @@ def other_epochs():
         return str(error)
 
 
+def one_sided():
+    """What goes wrong on one worker alone ends the training of all of them."""
+
+    class Broken:
+        def search(self, vectors, k):
+            raise OSError("no index")
+
+    class Short:
+        """Of another type and shape than the other worker expects."""
+
+        def search(self, vectors, k):
+            return np.zeros((3, k), np.int32), np.zeros((3, k))
+
+    shard = X[INDEX::2], Y[INDEX::2]
+    at_once = {"embeddings": "pass", "warmup_epochs": 0}
+    attempts = [
+        ((X, Y), {"neighbor_search": Broken(), **at_once}),
+        ((X, Y), {"neighbor_search": Short(), **at_once}),
+        (shard, {}),
+        ((X, Y), {"seed": INDEX}),
+        ((X, np.roll(Y, INDEX)), {}),
+    ]
+    messages = []
+    for data, settings in attempts:
+        try:
+            fit(*data, batch_size=8, settings=settings)
+        except (OSError, RuntimeError) as error:
+            messages.append(f"{type(error).__name__}: {error}")
+    return messages
+
+
 def exchanged():
     """Rows in parts of two, where a worker may have none left."""
     both, workers._PART_BYTES = workers.Workers(STRATEGY), 2 * 3 * 8

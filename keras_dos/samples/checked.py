@@ -117,7 +117,7 @@ class CheckedSource:
             seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
             once = (seen[0] < z) | tf.reduce_all(seen == expected)
             checks = [
-                tf.debugging.Assert(tf.reduce_all(sparse_batch(y) == asked), [_LABELS]),
+                tf.debugging.Assert(tf.reduce_all(have_classes(y, asked)), [_LABELS]),
                 tf.debugging.Assert(once, [_PLACES, z]),
             ]
             with tf.control_dependencies(checks):
@@ -143,8 +143,21 @@ def _check_spec(spec: Any) -> None:
         )
 
 
-def sparse_batch(y: Any) -> Any:
-    """Return labels as integers, shape (b,), from (b,), (b, 1) or one-hot (b, n)."""
-    one_hot = y.shape.rank == 2 and y.shape[1] != 1
-    labels = tf.argmax(y, axis=1) if one_hot else tf.reshape(y, [-1])
-    return tf.cast(labels, tf.int64)
+def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:
+    """Return whether labels are those of classes, without any smoothing.
+
+    Args:
+        y: Labels of known rank, shape (b,), (b, 1) or one-hot (b, n).
+        classes: Shape (b,), int64.
+
+    Returns:
+        Shape (b,), bool.
+
+    Example:
+        >>> have_classes(tf.constant([[0.0, 1.0], [0.9, 0.1]]), [1, 0]).numpy().tolist()
+        [True, False]
+    """
+    if y.shape.rank == 2 and y.shape[1] != 1:
+        one_hot = tf.one_hot(classes, tf.shape(y)[1], dtype=tf.float32)
+        return tf.reduce_all(tf.cast(y, tf.float32) == one_hot, axis=1)
+    return tf.cast(tf.reshape(y, [-1]), tf.float64) == tf.cast(classes, tf.float64)

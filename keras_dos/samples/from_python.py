@@ -55,13 +55,17 @@ def call_python(
 def from_py_dataset(dataset: keras.utils.PyDataset) -> tf.data.Dataset:
     """Return the batches of a PyDataset in their order, read anew in each pass.
 
+    Its `on_epoch_end`, which may shuffle, is not called. A pass ends in an error at a
+    batch of another structure, shape or type than the first.
+
     Raises:
-        ValueError: If its length is not known, or its first batch not a tuple.
+        ValueError: If its length is not known or 0, or its first batch not a tuple of
+            arrays.
     """
-    if dataset.num_batches is None:
+    if not dataset.num_batches:
         raise ValueError(
-            "`dataset` must be finite: give the PyDataset a `__len__`. "
-            "Received: num_batches=None."
+            "`dataset` must be finite and not empty: give the PyDataset a `__len__`. "
+            f"Received: num_batches={dataset.num_batches}."
         )
     first = dataset[0]
     if not isinstance(first, tuple):
@@ -69,15 +73,40 @@ def from_py_dataset(dataset: keras.utils.PyDataset) -> tf.data.Dataset:
             "`dataset` must be a PyDataset of (x, y) or (x, y, sample_weight). "
             f"Received: {type(first).__name__}."
         )
-    forms = [Form(np.asarray(leaf)[0]) for leaf in tf.nest.flatten(first)]
+    # tf.data would read a list of inputs as one tensor.
+    structure = keras.tree.lists_to_tuples(first)
+    forms = _forms(structure, 0)
 
     def read(place: Any) -> list[NDArray[Any]]:
-        leaves = tf.nest.flatten(dataset[int(place)])
-        pairs = zip(leaves, forms, strict=True)
+        rows = keras.tree.lists_to_tuples(dataset[int(place)])
+        found = _forms(rows, int(place))
+        if list(map(repr, found)) != list(map(repr, forms)):
+            raise ValueError(
+                "`dataset` must have batches of one structure, shape and type. "
+                f"Received: samples of {found} in batch {place}, {forms} in batch 0."
+            )
+        pairs = zip(tf.nest.flatten(rows), forms, strict=True)
         return [np.asarray(leaf, form.numpy) for leaf, form in pairs]
 
     def batch(place: tf.Tensor) -> Any:
-        return tf.nest.pack_sequence_as(first, call_python(read, [place], forms))
+        return tf.nest.pack_sequence_as(structure, call_python(read, [place], forms))
 
     places = tf.data.Dataset.range(dataset.num_batches)
     return places.map(batch, num_parallel_calls=max(1, dataset.workers))
+
+
+def _forms(rows: Any, place: int) -> list[Form]:
+    """Return the forms of the samples in a batch.
+
+    Raises:
+        ValueError: If a part is not an array with the samples on the first axis.
+    """
+    arrays = [np.asarray(leaf) for leaf in tf.nest.flatten(rows)]
+    shapes = [array.shape for array in arrays]
+    if not all(shapes):
+        raise ValueError(
+            "`dataset` must be a PyDataset whose batches are made of arrays, with the "
+            "samples on the first axis: convert lists by np.asarray, and leave out a "
+            f"part that is None. Received: shapes {shapes[:5]} in batch {place}."
+        )
+    return [Form(np.empty(array.shape[1:], array.dtype)) for array in arrays]

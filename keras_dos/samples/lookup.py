@@ -40,6 +40,7 @@ class Lookup:
         _check_keys(keys)
         self._source, self._labels, self._keys = source, labels, keys
         self.first = self.sample(0)
+        _check_x(self.first[0])
         _check_label_and_weight(*self.first[1:])
 
     def samples(self, ids: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
@@ -109,6 +110,11 @@ def _check_source(source: Any) -> None:
             "tf.data.Dataset with keras_dos.samples.Stream. "
             f"Received: {type(source).__name__}."
         )
+    if hasattr(source, "iloc"):  # pandas: [i] is a column, or the row labeled i.
+        raise TypeError(
+            "`source` must give the i-th sample for [i]: pass table.to_numpy(). "
+            f"Received: {type(source).__name__}."
+        )
     indexed = hasattr(source, "__getitem__") and not isinstance(source, Mapping)
     scalar = isinstance(source, np.ndarray) and source.ndim == 0
     if not indexed or not hasattr(source, "__len__") or scalar:
@@ -132,6 +138,22 @@ def _check_keys(keys: Any) -> None:
         raise TypeError(
             '`keys` must be a sequence of names, one to three, such as ("image", '
             f'"label"). Received: keys={keys!r}.'
+        )
+
+
+def _check_x(x: Any) -> None:
+    lists: list[Any] = []
+    keras.tree.traverse(lambda part: lists.extend([part] * isinstance(part, list)), x)
+    objects = [
+        leaf
+        for leaf in map(np.asarray, tf.nest.flatten(x))
+        if leaf.dtype == object
+        and not all(isinstance(s, str | bytes) for s in leaf.flat)
+    ]
+    if lists or objects:
+        raise TypeError(
+            "`source[i]` must give an array, or a dict or tuple of arrays, as x: "
+            f"convert lists by np.asarray. Received: {x!r:.200}."
         )
 
 

@@ -68,13 +68,21 @@ def split_validation(
         The rows for training and the validation data.
 
     Raises:
-        TypeError: If `x` is a stream, or an array has no first axis.
+        TypeError: If `x` is a stream, an array has no first axis, or `validation_data`
+            is a source.
         ValueError: If the data cannot be split, or labels are missing.
 
     Example:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
         (array([3]), array([1]), None)
     """
+    # Keras would refuse it after an epoch.
+    if isinstance(validation_data, SampleSource):
+        raise TypeError(
+            "`validation_data` must be what Keras takes: arrays, or the "
+            "tf.data.Dataset or PyDataset itself, batched. "
+            f"Received: {type(validation_data).__name__}."
+        )
     if not validation_split or validation_data is not None:
         return rows, validation_data
     x, *others = rows

@@ -1,6 +1,7 @@
 """A tf.data pipeline that is read anew in each epoch."""
 
-from collections.abc import Callable
+import time
+import warnings
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import gather_rows
-from keras_dos.samples.checked import sparse_batch
+from keras_dos.samples.augment import Augment, check_augment, map_samples
+from keras_dos.samples.checked import have_classes
 from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
@@ -19,12 +21,16 @@ from keras_dos.samples.order import check_mixed, places_by_id, places_of
 WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 """What a stream shuffles among each other by default, whichever is less."""
 
+LONG_PASS = 600
+"""Seconds of the pass for the labels after which a stream warns that it goes on."""
+
 _CHANGED = (
     "The dataset does not yield the same samples in the same order in each pass, so "
     "neighbors would belong to other samples. Remove .shuffle() or give it "
     "reshuffle_each_iteration=False; read files in a fixed order; or let samples carry "
-    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: labels, "
-    "or a number of samples, that differ from those of the first pass."
+    "their ids: dataset.enumerate() before .shuffle() and .batch(). A generator must "
+    "begin anew in each pass. Received: labels, or a number of samples, that differ "
+    "from those of the first pass."
 )
 
 
@@ -84,7 +90,7 @@ class Stream:
         dataset: tf.data.Dataset | keras.utils.PyDataset,
         *,
         labels: ArrayLike | None = None,
-        augment: Callable[[Any, tf.Tensor], Any] | None = None,
+        augment: Augment | None = None,
         buffer_size: int | None = None,
     ) -> None:
         # All that can be told before a pass over the dataset.
@@ -96,21 +102,23 @@ class Stream:
             buffer_size = _checks.integer("buffer_size", buffer_size, minimum=1)
         self._numbered = _numbered(dataset)
         self._augment = augment
-        first = next(iter(self._numbered), None)
+        some = self._numbered.filter(lambda i, row: tf.size(i) > 0)
+        first = next(iter(some), None)
         if first is None:
-            raise ValueError("`dataset` must not be empty. Received: 0 batches.")
+            raise ValueError("`dataset` must not be empty. Received: no samples.")
         if labels is None:
             self.classes, self.batch_size = _read_labels(self._numbered)
         else:
+            sparse_labels(first[1][1].numpy())  # The same error as without `labels`.
             self.batch_size = len(first[0])
         if buffer_size is None:
-            rows = max(1, len(first[0]))
+            rows = len(first[0])
             fitting = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
             buffer_size = min(fitting, WINDOW_SAMPLES)
         self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
         if augment is not None:
-            _check_augment(augment, self._numbered.element_spec[1][0])
+            check_augment(augment, self._numbered.element_spec[1][0])
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
@@ -153,7 +161,7 @@ class Stream:
 
         def augmented(places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, Any]:
             x, *others = row
-            x = _map_samples(augment, x, tf.gather(seeds, places))
+            x = map_samples(augment, x, tf.gather(seeds, places))
             return places, (x, *others)
 
         return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
@@ -164,7 +172,7 @@ class Stream:
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             known = tf.gather(self.classes, tf.clip_by_value(i, 0, m - 1))
-            same = (i >= 0) & (i < m) & (known == sparse_batch(row[1]))
+            same = (i >= 0) & (i < m) & have_classes(row[1], known)
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
                 return tf.identity(i), row
 
@@ -195,8 +203,10 @@ def _numbered(dataset: Any) -> tf.data.Dataset:
                 "dataset.enumerate() before .batch(). "
                 f"Received: element_spec={spec}."
             )
+        _check_rows(spec[1])
         return dataset
     check_dataset("dataset", dataset)
+    _check_rows(spec)
 
     def number(start: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
         end = start + tf.shape(row[1], tf.int64)[0]
@@ -205,19 +215,51 @@ def _numbered(dataset: Any) -> tf.data.Dataset:
     return dataset.scan(tf.zeros([], tf.int64), number)
 
 
+def _check_rows(spec: Any) -> None:
+    """Raise unless shapes are known as far as they must be, and weights numbers.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    _, y, *weight = spec
+    ranks = [leaf.shape.rank for leaf in tf.nest.flatten(spec)]
+    if None in ranks or (y.shape.rank == 2 and y.shape[1] is None):
+        raise ValueError(
+            "`dataset` must know how many axes its parts have, and how many columns "
+            "labels have: give `output_signature` to from_generator, or map "
+            f"tf.ensure_shape over them. Received: element_spec={spec}."
+        )
+    for w in weight:
+        numbers = w.dtype.is_floating or w.dtype.is_integer or w.dtype.is_bool
+        if w.shape.rank != 1 or not numbers:
+            raise ValueError(
+                "`dataset` must have one number per sample as sample weight, shape "
+                f"(b,). Received: {w}."
+            )
+
+
 def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
     """Return the class of each sample by id, and the largest batch.
 
     Raises:
         ValueError: If the labels are bad, or the ids not those of m samples.
     """
-    ids, labels = zip(
-        *(
-            (i.numpy(), y.numpy())
-            for i, y in numbered.map(lambda i, row: (i, row[1])).prefetch(8)
-        ),
-        strict=True,
-    )
+    started: float | None = time.monotonic()
+    ids, labels = [], []
+    for i, y in numbered.map(lambda i, row: (i, row[1])).prefetch(8):
+        ids.append(i.numpy())
+        labels.append(y.numpy())
+        if started is not None and time.monotonic() - started > LONG_PASS:
+            started = None
+            warnings.warn(
+                "The first pass over `dataset`, for the labels, takes long. Pass "
+                "`labels` to leave it out; if the dataset is endless, as after "
+                f".repeat(), limit it with .take(n). Received: {sum(map(len, ids)):,} "
+                f"samples in {LONG_PASS} s, and more to come.",
+                stacklevel=3,
+            )
+    if not ids:
+        raise ValueError(_CHANGED)
     all_ids = np.concatenate(ids)
     classes = sparse_labels(np.concatenate(labels))
     order = np.argsort(all_ids, kind="stable")
@@ -239,42 +281,3 @@ def _bytes(row: Any) -> int:
         else:
             total += leaf.dtype.size * int(tf.size(leaf))
     return max(1, total)
-
-
-def _sample_spec(x_spec: Any) -> Any:
-    return tf.nest.map_structure(
-        lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), x_spec
-    )
-
-
-def _map_samples(augment: Callable[[Any, tf.Tensor], Any], x: Any, seeds: Any) -> Any:
-    """Return x with each sample changed, by its own stateless seed."""
-    spec = tf.nest.map_structure(tf.type_spec_from_value, x)
-    pairs = tf.stack([seeds, tf.zeros_like(seeds)], axis=1)
-    return tf.map_fn(
-        lambda sample: augment(*sample),
-        (x, pairs),
-        fn_output_signature=_sample_spec(spec),
-    )
-
-
-def _check_augment(augment: Callable[[Any, tf.Tensor], Any], x_spec: Any) -> None:
-    """Raise unless the function keeps the structure, shapes and types of a sample."""
-    expected = _sample_spec(x_spec)
-    traced = tf.function(augment).get_concrete_function(
-        expected, tf.TensorSpec([2], tf.int64)
-    )
-    received = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
-    try:
-        same = tf.nest.map_structure(
-            lambda a, b: a.dtype == b.dtype and a.shape.is_compatible_with(b.shape),
-            expected,
-            received,
-        )
-    except (TypeError, ValueError):
-        same = False
-    if not all(tf.nest.flatten(same)):
-        raise ValueError(
-            "`augment` must return a sample of the structure, shapes and types of the "
-            f"one that it receives, {expected}. Received: {received}."
-        )

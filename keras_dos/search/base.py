@@ -98,7 +98,7 @@ def self_neighbors(
     m = len(points)
     # One more than asked for: the row itself is usually in the answer.
     width = min(k + 1, m)
-    ids, distances = _answer(search, points, width)
+    ids, distances = checked_search(search, points, width)
     # Among duplicates a row may be missing from its own result, or stand in any
     # column, so it is recognized by id; where it is missing, the farthest goes.
     dropped = ids == np.arange(m)[:, None]
@@ -134,9 +134,14 @@ def _searchable(vectors: Any) -> NDArray[np.float32]:
     return points
 
 
-def _answer(
+def checked_search(
     search: NeighborSearch, vectors: NDArray[np.float32], width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the answer of an engine as int64 and float32.
+
+    Raises:
+        RuntimeError: If it breaks the contract of `NeighborSearch`.
+    """
     answer_ids, answer_distances = search.search(vectors, width)
     ids, distances = np.asarray(answer_ids), np.asarray(answer_distances)
     fault = _fault(ids, distances, len(vectors), width)

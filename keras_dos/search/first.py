@@ -1,11 +1,9 @@
 """One search for several machines, so that all have the same neighbors."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dos.search.base import NeighborSearch
+from keras_dos.search.base import NeighborSearch, checked_search
 from keras_dos.workers import Workers
 
 
@@ -22,12 +20,29 @@ class SearchOfFirst:
     def __init__(self, search: NeighborSearch, workers: Workers) -> None:
         self._search, self._workers = search, workers
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> tuple[Any, Any]:
-        """Return the ids and squared distances that the first worker found."""
+    def search(
+        self, vectors: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the ids and squared distances that the first worker found.
+
+        Raises:
+            RuntimeError: If the engine breaks its contract, or on the other workers, if
+                it raised on the first, which ends with its own error.
+        """
         ids, distances = np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
+        error: Exception | None = None
         if self._workers.index == 0:
-            ids, distances = self._search.search(vectors, k)
-        return (
-            self._workers.from_first(np.asarray(ids)),
-            self._workers.from_first(np.asarray(distances)),
-        )
+            try:
+                # Checked here, as the others wait for this very shape and type.
+                ids, distances = checked_search(self._search, vectors, k)
+            except Exception as raised:
+                error = raised
+        failed = self._workers.from_first(np.array([int(error is not None)]))
+        if error is not None:
+            raise error
+        if failed.any():
+            raise RuntimeError(
+                "The neighbor search must succeed on the first worker, whose error has "
+                "the reason. Received: its search for all workers failed."
+            )
+        return self._workers.from_first(ids), self._workers.from_first(distances)

@@ -48,6 +48,12 @@ class Endless(Pairs):
         return sys.maxsize
 
 
+class Table(Pairs):
+    """As in pandas, [i] is a column, or what the index calls i."""
+
+    iloc = None
+
+
 def jitter(x, rng):
     x[1:] += 0.1 * rng.normal(size=6)  # In place, as users do.
     return x
@@ -263,6 +269,14 @@ def test_data_sources_of_others():
         ),
         (lambda: Indexed(Endless()), ValueError, r"finite: leave out .repeat\(\)"),
         (lambda: Indexed(X, []), ValueError, r"at least one label"),
+        (lambda: Indexed(X.tolist(), Y), TypeError, r"convert lists.*Received: \[0\.0"),
+        (
+            lambda: Indexed([({"a": [1.0, 2.0]}, 0)]),
+            TypeError,
+            r"convert lists.*Received: \{'a': \[1\.0",
+        ),
+        (lambda: Indexed([(None, 0)]), TypeError, r"must give an array.*None"),
+        (lambda: Indexed(Table(), Y), TypeError, r"\.to_numpy\(\).*Table"),
         (
             lambda: Indexed(Pairs(), (Y + 1) % 3),
             ValueError,
@@ -393,3 +407,62 @@ def test_a_py_dataset_of_another_form_is_refused():
         Stream(Endless())
     with pytest.raises(ValueError, match=r"PyDataset of \(x, y\).*ndarray"):
         Stream(Alone())
+
+
+class Shaped(Batches):
+    """Batches as a function makes them of (x, y, number)."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(PIXELS, **kwargs)
+        self._function = function
+
+    def __getitem__(self, i):
+        return self._function(*super().__getitem__(i), i)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y, i: (x.tolist(), y),
+        lambda x, y, i: (x, y.tolist()),
+        lambda x, y, i: (x, y, None),
+        lambda x, y, i: (x, 0),
+    ],
+)
+def test_a_py_dataset_that_is_not_made_of_arrays_is_refused(function):
+    with pytest.raises(ValueError, match=r"made of arrays.*\(\).*in batch 0"):
+        Stream(Shaped(function))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y, i: (x.astype("int64") if i == 0 else x, y),  # Would be cut.
+        lambda x, y, i: (x[:, : 6 - i], y),
+        lambda x, y, i: (x, y) if i == 0 else (x, y, y),
+    ],
+)
+def test_a_py_dataset_whose_batches_differ_is_refused(function):
+    with pytest.raises(tf.errors.OpError, match=r"one structure, shape and type.*batc"):
+        Stream(Shaped(function))
+
+
+def test_a_py_dataset_with_an_empty_first_batch_and_one_without_any():
+    source = Stream(Shaped(lambda x, y, i: (x[: 8 * i], y[: 8 * i])))
+    assert source.classes.tolist() == Y[8:].tolist()
+
+    class Empty(Batches):
+        def __len__(self):
+            return 0
+
+    with pytest.raises(ValueError, match=r"not empty.*Received: num_batches=0"):
+        Stream(Empty())
+
+
+def test_a_py_dataset_with_a_list_of_inputs():
+    source = Stream(Shaped(lambda x, y, i: ([x[:, :2], x[:, 2:]], y)))
+    ids = tf.range(M, dtype=tf.int64)
+    rows = [x for _, (x, _) in source.batches(ids, ids)]
+    for column, expected in enumerate((PIXELS[:, :2], PIXELS[:, 2:])):
+        found = np.concatenate([x[column] for x in rows])
+        np.testing.assert_array_equal(found, expected)

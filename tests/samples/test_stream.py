@@ -9,7 +9,7 @@ from alignment import EPOCHS, PIXELS, M, X, Y, assert_aligned, epochs_of
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import OverloadingCallback
-from keras_dos.samples import InMemory, SampleSource, Stream
+from keras_dos.samples import InMemory, SampleSource, Stream, stream
 
 WEIGHTS = np.linspace(0.5, 2.0, M).astype("float32")
 
@@ -32,6 +32,18 @@ def uneven():
         parts[0]
         .concatenate(parts[1].map(lambda x, y: (x[:0], y[:0])))
         .concatenate(parts[1])
+    )
+
+
+def generated(x_shape, y_shape):
+    """From a generator that tells shapes as given."""
+    rows = PIXELS[:8], np.eye(3, dtype="float32")[Y[:8]]
+    return tf.data.Dataset.from_generator(
+        lambda: iter([rows]),
+        output_signature=(
+            tf.TensorSpec(x_shape, tf.float32),
+            tf.TensorSpec(y_shape, tf.float32),
+        ),
     )
 
 
@@ -280,6 +292,24 @@ def test_ids_that_are_not_those_of_m_samples_are_refused(change):
             r"ids of shape \(b,\), int64",
         ),
         (
+            lambda: dataset().map(lambda x, y: (x, y, y[:, None])),
+            ValueError,
+            r"one number per sample as sample weight.*shape=\(None, 1\)",
+        ),
+        (
+            lambda: numbered().map(lambda i, row: (i, (*row, tf.as_string(i)))),
+            ValueError,
+            r"one number per sample as sample weight.*string",
+        ),
+        (lambda: generated(None, None), ValueError, r"how many axes.*<unknown>"),
+        (lambda: generated([None, 6], None), ValueError, r"how many axes.*<unknown>"),
+        (
+            lambda: generated([None, 6], [None, None]),
+            ValueError,
+            r"how many columns labels have.*shape=\(None, None\)",
+        ),
+        (lambda: dataset().map(lambda x, y: (x[:0], y[:0])), ValueError, r"no samples"),
+        (
             lambda: dataset(y=Y + 0.5),
             ValueError,
             r"`labels` of one dimension must be class",
@@ -298,10 +328,66 @@ def test_labels_that_are_not_those_of_the_dataset_are_refused(labels):
         trained(Stream(dataset(x=PIXELS), labels=labels))
 
 
+@pytest.mark.parametrize("y", [0.9 * np.eye(3)[Y] + 0.1 / 3, Y + 0.4])
+def test_smoothed_labels_are_refused_beside_labels_too(y):
+    with pytest.raises(ValueError, match=r"label smoothing|Label smoothing"):
+        Stream(dataset(y=y), labels=Y)
+    sharp = np.eye(3)[Y] if y.ndim == 2 else Y.astype(float)
+    later = np.concatenate([sharp[:8], y[8:]])
+    model = compiled(network(), loss="categorical_crossentropy")
+    with pytest.raises(tf.errors.OpError, match=r"same order in each pass"):
+        model.fit(
+            Stream(dataset(x=PIXELS, y=later), labels=Y),
+            verbose=0,
+            epochs=2,
+            callbacks=[OverloadingCallback(warmup_epochs=1)],
+        )
+
+
+@pytest.mark.parametrize("labels", [None, Y])
+def test_a_first_batch_may_be_empty(labels):
+    empty = dataset().take(1).map(lambda x, y: (x[:0], y[:0]))
+    source = Stream(empty.concatenate(dataset()), labels=labels)
+    assert source.batch_size == 8
+    assert source.classes.tolist() == Y.tolist()
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_generator_that_ends_once_and_for_all_is_refused(batches):
+    parts = zip(np.split(PIXELS[:54], 3), np.split(Y[:54], 3), strict=True)
+    once = iter(list(parts)[:batches])
+    spec = tf.TensorSpec([None, 6]), tf.TensorSpec([None], tf.int64)
+    with pytest.raises(ValueError, match=r"must begin anew"):
+        trained(
+            Stream(tf.data.Dataset.from_generator(lambda: once, output_signature=spec))
+        )
+
+
+def test_a_long_first_pass_says_so_once(monkeypatch):
+    monkeypatch.setattr(stream, "LONG_PASS", -1)
+    with pytest.warns(UserWarning, match=r"endless.*\.take\(n\).*: 8 sa") as warned:
+        assert Stream(dataset()).classes.tolist() == Y.tolist()
+    assert len(warned) == 1
+
+
+def test_a_stream_as_validation_data_is_refused_at_once():
+    model = compiled(network())
+    source = Stream(dataset(x=PIXELS))
+    with pytest.raises(TypeError, match=r"`validation_data` must be.*Received: Stream"):
+        model.fit(
+            source,
+            validation_data=source,
+            epochs=3,
+            verbose=0,
+            callbacks=[OverloadingCallback()],
+        )
+
+
 @pytest.mark.parametrize(
     "augment",
     [
         lambda x, seed: x[1:],
+        lambda x, seed: None,
         lambda x, seed: tf.cast(x, tf.float64),
         lambda x, seed: (x, x),
         lambda x, seed: x[None],
@@ -310,6 +396,11 @@ def test_labels_that_are_not_those_of_the_dataset_are_refused(labels):
 def test_an_augmentation_that_changes_the_form_is_refused(augment):
     with pytest.raises(ValueError, match=r"`augment` must return a sample of"):
         Stream(dataset(), augment=augment)
+
+
+def test_an_augmentation_that_is_no_function_is_refused():
+    with pytest.raises(TypeError, match=r"`augment` must be a function.*augment=3"):
+        Stream(dataset(), augment=3)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "all"])
