@@ -192,6 +192,25 @@ def test_from_classifier_refuses_a_model_without_a_graph():
         DOSModel.from_classifier(Subclassed(), embedding="a")
 
 
+def test_from_classifier_refuses_the_last_layer_as_the_embedding():
+    source = classifier()
+    last = source.layers[-1].name
+    with pytest.raises(ValueError, match=f"before the last one.*Received: .*{last}"):
+        DOSModel.from_classifier(source, embedding=last)
+
+
+def test_from_classifier_refuses_two_outputs_for_what_they_are():
+    inputs = keras.Input((6,))
+    e = keras.layers.Dense(4, name="features")(inputs)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    for source, received in (
+        (keras.Model(inputs, [e, p]), "outputs 2"),
+        (DOSModel(inputs, {"embedding": e, "probabilities": p}), "'embedding', 'prob"),
+    ):
+        with pytest.raises(ValueError, match=rf"one output.*Received: .*{received}"):
+            DOSModel.from_classifier(source, embedding="features")
+
+
 def test_a_hidden_softmax_is_trusted_and_hidden_logits_are_not():
     x, y = blobs()
     inputs = keras.Input((6,))
