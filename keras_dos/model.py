@@ -191,11 +191,11 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         # A copy: a debugger that looks at this frame refreshes what `locals` returns.
         arguments = dict(locals())
         del arguments["self"], arguments["__class__"]
-        overloading, others = split_callbacks(callbacks)
+        overloading, others = split_callbacks(callbacks, x)
         # For an uncompiled model, Keras' own error is the clearest.
         if not overloading or not self.compiled:
             return super().fit(**arguments)
-        check_training(self, steps_per_epoch, class_weight)
+        check_training(self, steps_per_epoch, class_weight, initial_epoch)
         rows, arguments["validation_data"] = split_validation(
             (x, y, sample_weight), validation_split, validation_data
         )

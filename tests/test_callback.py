@@ -590,6 +590,32 @@ def test_epochs_must_be_an_integer(epochs):
         fit(compiled(network()), epochs=epochs)
 
 
+@pytest.mark.parametrize(
+    ("initial_epoch", "error", "message"),
+    [(-1, ValueError, "at least 0"), ("1", TypeError, "an integer")],
+)
+def test_a_bad_initial_epoch_is_refused(initial_epoch, error, message):
+    with pytest.raises(error, match=f"^`initial_epoch` must be {message}"):
+        fit(compiled(network()), epochs=3, initial_epoch=initial_epoch)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_callback_list_of_keras_is_taken_apart(nested):
+    x, y = blobs()
+    expected = compiled(network())
+    model = compiled(network())
+    epochs = []
+    count = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epochs.append(logs["embedding_loss"])
+    )
+    fit(expected, OverloadingCallback(k=3), epochs=3)
+    listed = keras.callbacks.CallbackList([count, OverloadingCallback(k=3)])
+    callbacks = [listed] if nested else listed
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=callbacks).history
+    assert history["embedding_loss"] == epochs
+    assert largest_difference(expected.get_weights(), model.get_weights()) == 0
+
+
 DEBUGGED = """
 import sys
 from toy import blobs, compiled, network
