@@ -616,6 +616,27 @@ def test_a_callback_list_of_keras_is_taken_apart(nested):
     assert largest_difference(expected.get_weights(), model.get_weights()) == 0
 
 
+@pytest.mark.parametrize("way", ["train_on_batch", "fit"])
+def test_other_steps_inside_a_callback_are_plain(way):
+    """They are those of a plain classifier with the same weights."""
+    x, y = blobs()
+    model, plain = compiled(network()), compiled(network())
+
+    def step(epoch, logs):
+        if epoch == 2:  # After a round; the last epoch, so that nothing follows.
+            plain.set_weights(model.get_weights())
+            for each in (model, plain):
+                if way == "fit":
+                    each.fit(x, y, shuffle=False, batch_size=20, verbose=0)
+                else:
+                    each.train_on_batch(x[:8], y[:8])
+
+    inside = keras.callbacks.LambdaCallback(on_epoch_end=step)
+    fit(model, OverloadingCallback(k=3), others=[inside], epochs=3)
+    assert largest_difference(model.get_weights(), network().get_weights()) > 1e-3
+    assert largest_difference(model.get_weights(), plain.get_weights()) < 1e-6
+
+
 DEBUGGED = """
 import sys
 from toy import blobs, compiled, network
