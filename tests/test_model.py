@@ -281,6 +281,20 @@ def test_any_loss_serves_as_h():
     assert largest_difference(before, dos_weights(model, x, y)) > 1e-3
 
 
+class MeanLoss(keras.losses.Loss):
+    """A loss that Keras can use, but that has no value per example."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        loss = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        return keras.ops.mean(loss)
+
+
+def test_a_loss_that_cannot_serve_as_h_still_trains_plainly():
+    x, y = blobs()
+    model = compiled(network(), loss=MeanLoss())
+    assert model.fit(x, y, verbose=0).history["loss"][0] > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -289,6 +303,7 @@ def test_any_loss_serves_as_h():
             {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="none")},
             "must be reduced.*Received: reduction='none'",
         ),
+        ({"loss": MeanLoss()}, "must implement `call.*Received: MeanLoss, which"),
     ],
 )
 def test_what_compile_cannot_mean_with_the_callback_is_refused(settings, message):
