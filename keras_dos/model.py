@@ -26,9 +26,9 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
 
     It is a functional Keras model with two named outputs, compiled with one loss and
     with metrics on the probabilities. `predict` returns a dict of both outputs,
-    `model.classifier.predict` the probabilities alone. With an `OverloadingCallback`
-    among the callbacks of `fit`, it trains with the micro-cluster losses, eqs. (8)-(10);
-    without one, it is a plain Keras classifier.
+    `model.classifier.predict` the probabilities alone. With an `OverloadingCallback` in
+    `fit` it trains with the micro-cluster losses, eqs. (8)-(10); without one, it is a
+    plain Keras classifier.
 
     Args:
         inputs: The input of the network: a `keras.Input` or a nested structure of them.
@@ -166,11 +166,11 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
             epochs: Number of the last epoch, warm-up included. Defaults to 1.
             verbose: As in Keras.
             callbacks: Keras callbacks, including at most one `OverloadingCallback`.
-            validation_split: Fraction of the arrays to hold out, their end. Defaults to 0.
+            validation_split: Fraction of the arrays, their end, to hold out. Default 0.
             validation_data: As in Keras; it takes no part in the overloading.
             shuffle: Whether to shuffle the quadruplets in each epoch. Defaults to True.
             class_weight: As in Keras.
-            sample_weight: As in Keras, shape (m,).
+            sample_weight: As in Keras, shape (m,) or (m, 1).
             initial_epoch: As in Keras.
             steps_per_epoch: Must be None with the callback.
             validation_steps: As in Keras.
@@ -226,7 +226,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
             self.train_function = step
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step: on micro-cluster losses if `data` are quadruplets, or plain."""
+        """Take one step: on micro-cluster losses if given quadruplets, or plain."""
         if self.rounds is None or not are_quadruplets(data):
             return dict(super().train_step(data))
         quadruplets, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

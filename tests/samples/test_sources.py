@@ -101,7 +101,7 @@ def test_a_source_has_its_own_labels_weights_and_batch_size(beside):
 
 def test_a_source_needs_the_callback():
     source = InMemory(X, Y)
-    with pytest.raises(TypeError, match="^`x` may be a source.*Received: x=<"):
+    with pytest.raises(TypeError, match=r"^`x` may be a source.*Received: x=<"):
         compiled(network()).fit(source, verbose=0)
 
 
