@@ -319,6 +319,8 @@ def test_a_handful_of_samples_trains():
         ({"embedding_weight": float("nan")}, ValueError, "embedding_weight=nan"),
         ({"embedding_weight": "big"}, TypeError, "embedding_weight='big'"),
         ({"logit_adjustment": float("inf")}, ValueError, "logit_adjustment=inf"),
+        ({"embedding_weight": 1e300}, ValueError, "embedding_weight=1e\\+300"),
+        ({"logit_adjustment": 1e300}, ValueError, "logit_adjustment=1e\\+300"),
         ({"k": -1}, ValueError, "k=-1"),
         ({"r": 0}, ValueError, "r=0"),
     ],
