@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 from keras_dos.labels import are_one_hot
+from keras_dos.samples.bounded import read_once
 
 Data = TypeVar("Data")
 
@@ -69,8 +70,9 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
         The labels y, shape `(m,)` or `(m, ...)`, in their dtype.
 
     Raises:
-        ValueError: If the dataset has other elements, none or infinitely many, or if
-            it is ambiguous whether it is batched.
+        ValueError: If the dataset has other elements, none or infinitely many, if their
+            labels take more than half of the free memory, or if it is ambiguous whether
+            it is batched.
 
     Example:
         >>> x, y = np.ones((5, 8)), [0, 2, 2, 1, 0]
@@ -91,7 +93,8 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
             f"dense tensor of labels y of known rank. Received: element_spec={spec}."
         )
     infinite = labels.cardinality() == tf.data.INFINITE_CARDINALITY
-    ys = [] if infinite else list(labels.map(lambda *e: e[1]).as_numpy_iterator())
+    only_y = labels.map(lambda *e: e[1])
+    ys = [] if infinite else [y.numpy() for y in read_once("labels", only_y)]
     if not ys:
         raise ValueError(
             "`labels` must be a dataset that is finite and holds at least one element; "

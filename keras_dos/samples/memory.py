@@ -35,8 +35,9 @@ class InMemory:
     Raises:
         TypeError: If the data cannot be read in one pass, or an argument is of the
             wrong type.
-        ValueError: If the data is infinite, empty, not batched, or badly labeled, or if
-            `y`, `sample_weight` or `batch_size` is given with a dataset.
+        ValueError: If the data is infinite, empty, not batched, or badly labeled, if a
+            dataset takes more than half of the free memory, or if `y`, `sample_weight`
+            or `batch_size` is given with a dataset.
 
     Example:
         >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import gather_rows
+from keras_dos.samples.bounded import read_once, size_of
 from keras_dos.samples.checked import sparse_batch
 from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
@@ -63,8 +64,9 @@ class Stream:
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If the dataset is infinite, empty, not batched, or badly labeled, or
-            if its ids are not those of m samples.
+        ValueError: If the dataset is infinite, empty, not batched, or badly labeled, if
+            its labels take more than half of the free memory, or if its ids are not
+            those of m samples.
 
     Example:
         >>> dataset = tf.data.Dataset.from_tensor_slices(
@@ -105,7 +107,7 @@ class Stream:
             self.batch_size = len(first[0])
         if buffer_size is None:
             rows = max(1, len(first[0]))
-            fitting = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
+            fitting = max(1, WINDOW_BYTES * rows // max(1, size_of(first[1])))
             buffer_size = min(fitting, WINDOW_SAMPLES)
         self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
@@ -211,11 +213,9 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
     Raises:
         ValueError: If the labels are bad, or the ids not those of m samples.
     """
+    ids_and_labels = numbered.map(lambda i, row: (i, row[1])).prefetch(8)
     ids, labels = zip(
-        *(
-            (i.numpy(), y.numpy())
-            for i, y in numbered.map(lambda i, row: (i, row[1])).prefetch(8)
-        ),
+        *((i.numpy(), y.numpy()) for i, y in read_once("dataset", ids_and_labels)),
         strict=True,
     )
     all_ids = np.concatenate(ids)
@@ -228,17 +228,6 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
             f"{all_ids.max()} for m={len(all_ids)} samples."
         )
     return classes[order], max(map(len, ids))
-
-
-def _bytes(row: Any) -> int:
-    """Return the bytes of a batch, in which strings count as long as they are."""
-    total = 0
-    for leaf in tf.nest.flatten(row):
-        if leaf.dtype == tf.string:
-            total += int(tf.reduce_sum(tf.strings.length(leaf)))
-        else:
-            total += leaf.dtype.size * int(tf.size(leaf))
-    return max(1, total)
 
 
 def _sample_spec(x_spec: Any) -> Any:
