@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.model_selection import cross_val_score
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback
@@ -576,3 +577,45 @@ def test_inputs_may_be_nested(structure):
     assert largest_difference(before, dos_weights(model, data, y)) > 1e-3
     dataset = tf.data.Dataset.from_tensor_slices((data, y)).batch(16)
     model.fit(dataset, epochs=2, verbose=0, callbacks=[OverloadingCallback()])
+
+
+class ProbabilityModel(DOSModel):
+    def predict(self, x, **kwargs):
+        return super().predict(x, **kwargs)["probabilities"]
+
+
+@pytest.mark.slow
+def test_scikit_learn_validates_a_model_that_predicts_probabilities_alone():
+    x, y = blobs((40, 40, 12))
+    models, rounds = [], []
+
+    def build(X, y):  # noqa: N803
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(X.shape[1:])
+        e = keras.layers.Dense(8, activation="tanh")(inputs)
+        p = keras.layers.Dense(y.shape[1], activation="softmax")(e)
+        model = ProbabilityModel(inputs, {"embedding": e, "probabilities": p})
+        models.append(model)
+        return compiled(model, learning_rate=0.3, loss="categorical_crossentropy")
+
+    def note(logs):
+        rounds.append(models[-1].rounds)
+
+    scores = cross_val_score(
+        keras.wrappers.SKLearnClassifier(build),
+        x,
+        np.array(["a", "b", "c"])[y],
+        cv=2,
+        error_score="raise",
+        params={
+            "epochs": 30,
+            "verbose": 0,
+            "callbacks": [
+                OverloadingCallback(k=3),
+                keras.callbacks.LambdaCallback(on_train_begin=note),
+            ],
+        },
+    )
+    assert min(scores) > 0.6
+    assert len(rounds) == 2
+    assert None not in rounds
