@@ -81,7 +81,7 @@ def split_validation(
     """
     if not validation_split or validation_data is not None:
         return rows, validation_data
-    _checks.require_number("validation_split", validation_split)
+    _checks.as_float("validation_split", validation_split)
     x, *others = rows
     if isinstance(x, tf.data.Dataset | SampleSource):
         raise ValueError(
