@@ -214,7 +214,7 @@ def test_comparison_table_refuses_reports_of_other_minorities():
 @pytest.mark.parametrize("wrap", [lambda r: [r], lambda r: r, lambda r: {"DOS": [r]}])
 def test_comparison_table_refuses_what_is_not_reports_by_method(wrap):
     report = classwise_report([0, 1], PERFECT, [1])
-    with pytest.raises(TypeError, match=r"^`reports` must be a dict.*Received: rep"):
+    with pytest.raises(TypeError, match=r"^`reports` must map names.*Received: rep"):
         comparison_table(wrap(report))
 
 
