@@ -41,6 +41,18 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
+def reshuffles(dataset: tf.data.Dataset) -> bool:
+    """Return whether a dataset visibly has another order in each pass.
+
+    A cache keeps the order of the first pass, whatever lies before it.
+    """
+    if type(dataset).__name__ == "CacheDataset":
+        return False
+    if getattr(dataset, "_reshuffle_each_iteration", False):
+        return True
+    return any(map(reshuffles, dataset._inputs()))
+
+
 class SeveralWorkers:
     """Lets `fit` and `evaluate` run under MultiWorkerMirroredStrategy (keras #20585).
 

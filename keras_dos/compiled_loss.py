@@ -29,6 +29,13 @@ class CompiledLoss:
 
     def __init__(self, loss: Any) -> None:
         self._per_example = per_example(loss)
+        if _calls_in_its_own_way(loss):
+            raise ValueError(
+                "The loss of `compile` must implement `call(y_true, y_pred)`, which "
+                "returns one value per example, and leave `__call__` to Keras, so that "
+                "each slot of N(x) can be weighted. "
+                f"Received: {type(loss).__name__}, which overrides `__call__`."
+            )
         reduction = getattr(loss, "reduction", "sum_over_batch_size")
         if reduction in (None, "none"):
             raise ValueError(
@@ -94,6 +101,11 @@ def per_example(loss: Any) -> Callable[[Any, Any], Any]:
             f"of the loss. Received: loss={type(function).__name__}(from_logits=True)."
         )
     return lambda y, p: function.call(ops.cast(y, p.dtype), p)
+
+
+def _calls_in_its_own_way(loss: Any) -> bool:
+    is_loss = isinstance(loss, keras.losses.Loss)
+    return is_loss and type(loss).__call__ is not keras.losses.Loss.__call__
 
 
 def _repeated(y: Any, times: int) -> Any:

@@ -231,7 +231,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
 
     Args:
         reports: A report for each method, by the name of the method; all of them
-            with minority classes.
+            with the same minority classes.
 
     Returns:
         A plain-text table with one row per method: balanced accuracy, then average
@@ -240,7 +240,7 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
 
     Raises:
         TypeError: If it is not a mapping to reports.
-        ValueError: If there are no reports, or if one has no minority classes.
+        ValueError: If there are no reports, or not all with the same minority classes.
 
     Example:
         >>> truth, predicted = [0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]
@@ -258,17 +258,18 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
             "`reports` must map names to ClasswiseReports: at least one report. "
             f"Received: reports={reports!r}."
         )
+    minorities = {method: report.minority for method, report in reports.items()}
+    if len(set(minorities.values())) > 1 or () in minorities.values():
+        raise ValueError(
+            "`reports` must all be made with the same `minority`, at least one class, "
+            f"to be compared. Received: minority={minorities}."
+        )
     measures = ["P", "R", "F1", "AUPRC"]
     rows = [
         ["", "balanced", "minority", "", "", "", "majority", "", "", ""],
         ["method", "accuracy", *measures, *measures],
     ]
     for method, report in reports.items():
-        if not report.minority:
-            raise ValueError(
-                "`reports` must all be made with `minority`. "
-                f"Received: the report of {method!r}, which has no minority classes."
-            )
         values = [
             report.balanced_accuracy,
             *report.average("minority").values(),

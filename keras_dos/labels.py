@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 
+# Counts of more classes than any head has would fill the memory.
+MOST_CLASSES = 10_000_000
+
 
 @contextlib.contextmanager
 def labels_of(name: str) -> Iterator[None]:
@@ -83,7 +86,7 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
 
     Raises:
         TypeError: As for `sparse_labels`.
-        ValueError: As for `sparse_labels`.
+        ValueError: As for `sparse_labels`, or if an index is 10,000,000 or more.
 
     Example:
         >>> class_counts([0, 2, 2, 0, 2], n_classes=4)
@@ -91,6 +94,12 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
     """
     values = _checks.array("labels", labels)
     indices = sparse_labels(values, n_classes)
+    if indices.max() >= MOST_CLASSES:
+        raise ValueError(
+            "`labels` must be class indices, not identifiers such as numbers of "
+            "products: map them with `numpy.unique(ids, return_inverse=True)`. "
+            f"Received: a label {indices.max()}."
+        )
     if n_classes is None and _has_columns(values):
         n_classes = values.shape[1]
     # bincount returns the platform's integer, which is not int64 everywhere.

@@ -36,6 +36,9 @@ def squared_distances(embedding: Tensor, slots: Tensor) -> Tensor:
     Returns:
         Squared distances, shape (b, s), float32.
 
+    Raises:
+        ValueError: If the shapes do not match, which would broadcast.
+
     Example:
         >>> d2 = squared_distances([[0.0, 0.0]], [[[0.0, 0.0], [3.0, 4.0]]])
         >>> d2.numpy().tolist()
@@ -43,6 +46,8 @@ def squared_distances(embedding: Tensor, slots: Tensor) -> Tensor:
     """
     embedding = ops.cast(ops.convert_to_tensor(embedding), "float32")
     slots = ops.cast(ops.convert_to_tensor(slots), "float32")
+    b, *d = embedding.shape
+    _check_shape("slots", slots, (b, None, *d))
     return ops.sum(ops.square(ops.expand_dims(embedding, 1) - slots), axis=-1)
 
 
@@ -62,15 +67,16 @@ def embedding_loss(
     Returns:
         The loss of each example, shape (b,), float32.
 
+    Raises:
+        ValueError: If the shapes differ.
+
     Example:
         >>> float(embedding_loss([[0.0, 25.0]])[0])
         25.0
         >>> float(embedding_loss([[0.0, 25.0]], weights=[[0.8, 0.2]])[0])
         5.0
     """
-    terms = _weighted(distances, weights)
-    if mask is not None:
-        terms = ops.where(mask, terms, 0.0)
+    terms = _masked(_weighted(distances, weights), mask, 0.0)
     return ops.sum(terms, axis=-1)
 
 
@@ -90,13 +96,14 @@ def slot_shares(
     Returns:
         The shares, shape (b, s), float32; 0 where `mask` is False.
 
+    Raises:
+        ValueError: If the shapes differ.
+
     Example:
         >>> slot_shares([[0.0, 0.0, 9.0]], mask=[[True, True, False]]).numpy().tolist()
         [[0.5, 0.5, 0.0]]
     """
-    terms = _weighted(distances, weights)
-    if mask is not None:
-        terms = ops.where(mask, terms, float("inf"))
+    terms = _masked(_weighted(distances, weights), mask, float("inf"))
     # Not ops.softmax, which warns about a single slot, the normal case with k = 0.
     return tf.nn.softmax(-terms, axis=-1)
 
@@ -118,6 +125,9 @@ def classification_loss(
     Returns:
         The loss of each example, shape (b,), float32.
 
+    Raises:
+        ValueError: If the shapes differ.
+
     Example:
         >>> float(classification_loss([[0.5, 0.5]], [[1.0, 3.0]])[0])
         2.0
@@ -125,7 +135,9 @@ def classification_loss(
     shares = ops.convert_to_tensor(shares, "float32")
     if not differentiate_shares:
         shares = ops.stop_gradient(shares)
-    return ops.sum(shares * ops.cast(cross_entropy, "float32"), axis=-1)
+    cross_entropy = ops.convert_to_tensor(cross_entropy, "float32")
+    _check_shape("cross_entropy", cross_entropy, shares.shape)
+    return ops.sum(shares * cross_entropy, axis=-1)
 
 
 def adjusted_logits(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
@@ -142,16 +154,42 @@ def adjusted_logits(logits: Tensor, prior: Tensor, tau: float = 1.0) -> Tensor:
     Returns:
         z', shape (..., n), float32.
 
+    Raises:
+        ValueError: If the prior is not of n classes.
+
     Example:
         >>> z = adjusted_logits([0.0, 0.0], [0.75, 0.25])
-        >>> ops.softmax(z).numpy().tolist()
+        >>> ops.softmax(z).numpy().round(3).tolist()
         [0.75, 0.25]
     """
-    return ops.cast(logits, "float32") + tau * ops.log(ops.cast(prior, "float32"))
+    logits, prior = (
+        ops.cast(ops.convert_to_tensor(value), "float32") for value in (logits, prior)
+    )
+    _check_shape("prior", prior, logits.shape[-1:])
+    return logits + tau * ops.log(prior)
 
 
 def _weighted(distances: Tensor, weights: Tensor | None) -> Tensor:
     distances = ops.convert_to_tensor(distances, "float32")
     if weights is None:
         return distances
-    return ops.convert_to_tensor(weights, "float32") * distances
+    weights = ops.convert_to_tensor(weights, "float32")
+    _check_shape("weights", weights, distances.shape)
+    return weights * distances
+
+
+def _masked(terms: Tensor, mask: Tensor | None, value: float) -> Tensor:
+    if mask is None:
+        return terms
+    mask = ops.convert_to_tensor(mask, "bool")
+    _check_shape("mask", mask, terms.shape)
+    return ops.where(mask, terms, value)
+
+
+def _check_shape(name: str, value: Tensor, expected: Any) -> None:
+    """Raise where a shape that is known before the step runs would broadcast."""
+    if not value.shape.is_compatible_with(expected):
+        raise ValueError(
+            f"`{name}` must have shape {tuple(expected)}, as the other arguments have "
+            f"it. Received: shape {tuple(value.shape)}."
+        )

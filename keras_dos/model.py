@@ -14,6 +14,7 @@ from keras_dos.compiled_loss import over_replicas, per_example
 from keras_dos.outputs import check_outputs, output_of_layer
 from keras_dos.preparation import begin_rounds, check_training, split_callbacks
 from keras_dos.rounds import Rounds
+from keras_dos.samples.quadruplets import are_quadruplets
 from keras_dos.samples.sources import as_source, split_validation
 from keras_dos.slots import slot_logits
 from keras_dos.training_prior import RemembersPrior
@@ -24,9 +25,10 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
-    with metrics on the probabilities. With an `OverloadingCallback` among the callbacks
-    of `fit`, it trains with the micro-cluster losses, eqs. (8)-(10); without one, it is
-    a plain Keras classifier.
+    with metrics on the probabilities. `predict` returns a dict of both outputs,
+    `model.classifier.predict` the probabilities alone. With an `OverloadingCallback` in
+    `fit` it trains with the micro-cluster losses, eqs. (8)-(10); without one, it is a
+    plain Keras classifier.
 
     Args:
         inputs: The input of the network: a `keras.Input` or a nested structure of them.
@@ -155,7 +157,6 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
           `sample_weight` weight both parts of the loss.
         * The default of `warmup_epochs` depends on `epochs`: if you pass
           `initial_epoch`, set `warmup_epochs` too, so that the warm-up does not move.
-        * `steps_per_epoch` and endless datasets raise an error.
 
         Args:
             x: An array or a nested structure of arrays; a finite and batched
@@ -165,12 +166,11 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
             epochs: Number of the last epoch, warm-up included. Defaults to 1.
             verbose: As in Keras.
             callbacks: Keras callbacks, including at most one `OverloadingCallback`.
-            validation_split: Fraction of the arrays, taken from the end, to hold out
-                for validation. Defaults to 0.
+            validation_split: Fraction of the arrays, their end, to hold out. Default 0.
             validation_data: As in Keras; it takes no part in the overloading.
             shuffle: Whether to shuffle the quadruplets in each epoch. Defaults to True.
             class_weight: As in Keras.
-            sample_weight: As in Keras, shape (m,).
+            sample_weight: As in Keras, shape (m,) or (m, 1).
             initial_epoch: As in Keras.
             steps_per_epoch: Must be None with the callback.
             validation_steps: As in Keras.
@@ -191,11 +191,11 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         # A copy: a debugger that looks at this frame refreshes what `locals` returns.
         arguments = dict(locals())
         del arguments["self"], arguments["__class__"]
-        overloading, others = split_callbacks(callbacks)
+        overloading, others = split_callbacks(callbacks, x)
         # For an uncompiled model, Keras' own error is the clearest.
         if not overloading or not self.compiled:
             return super().fit(**arguments)
-        check_training(self, steps_per_epoch, class_weight)
+        check_training(self, steps_per_epoch, class_weight, initial_epoch)
         rows, arguments["validation_data"] = split_validation(
             (x, y, sample_weight), validation_split, validation_data
         )
@@ -226,8 +226,8 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
             self.train_function = step
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step: plain, or on the micro-cluster losses."""
-        if self.rounds is None:
+        """Take one step: on micro-cluster losses if given quadruplets, or plain."""
+        if self.rounds is None or not are_quadruplets(data):
             return dict(super().train_step(data))
         quadruplets, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, neighbors, w = (quadruplets[name] for name in ("x", "neighbors", "weights"))

@@ -75,7 +75,8 @@ def output_of_layer(classifier: keras.Model, name: Any) -> Any:
         name: The name of the layer.
 
     Raises:
-        ValueError: If `classifier` is not such a model, or has no such layer.
+        ValueError: If `classifier` is not such a model, or has no such layer before its
+            output.
 
     Example:
         >>> classifier = keras.Sequential([
@@ -84,16 +85,13 @@ def output_of_layer(classifier: keras.Model, name: Any) -> Any:
         >>> output_of_layer(classifier, "features").shape
         (None, 8)
     """
-    if not getattr(classifier, "inputs", None) or len(classifier.outputs) != 1:
-        raise ValueError(
-            "`classifier` must be a functional or sequential model with an Input "
-            "and one output; a subclassed model has no graph to cut. "
-            f"Received: {classifier} of type {type(classifier).__name__}."
-        )
-    pending, seen = [classifier.outputs[0]], set()
+    _check_classifier(classifier)
+    probabilities = classifier.outputs[0]
+    pending, seen = [probabilities], set()
     while pending:
         tensor = pending.pop()
         if isinstance(name, str) and _keras.operation_of(tensor).name == name:
+            _check_before_the_end(tensor, probabilities, name)
             return tensor
         if tensor not in seen:
             seen.add(tensor)
@@ -103,3 +101,30 @@ def output_of_layer(classifier: keras.Model, name: Any) -> Any:
         f"from; its layers are {[layer.name for layer in classifier.layers]}. "
         f"Received: embedding={name!r}."
     )
+
+
+def _check_classifier(classifier: Any) -> None:
+    if not getattr(classifier, "inputs", None):
+        raise ValueError(
+            "`classifier` must be a functional or sequential model with an Input "
+            "and one output; a subclassed model has no graph to cut. "
+            f"Received: {classifier} of type {type(classifier).__name__}."
+        )
+    if len(classifier.outputs) != 1:
+        outputs = classifier.output
+        names = list(outputs) if isinstance(outputs, dict) else len(classifier.outputs)
+        raise ValueError(
+            "`classifier` must have one output, its class probabilities: choose it "
+            "with keras.Model(model.input, probabilities). A DOSModel needs no "
+            "conversion; its property `classifier` has one output. "
+            f"Received: {classifier} with outputs {names}."
+        )
+
+
+def _check_before_the_end(tensor: Any, probabilities: Any, name: Any) -> None:
+    if tensor is probabilities:
+        raise ValueError(
+            "`embedding` must name a layer before the last one: the head from the "
+            "embedding to the probabilities needs a layer of its own. "
+            f"Received: embedding={name!r}, whose output is the probabilities."
+        )

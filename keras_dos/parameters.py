@@ -16,6 +16,9 @@ __all__ = ["ClassParameters", "resolve_class_parameters"]
 # that they are memorized, and the prior-adjusted loss does better.
 MODERATE_R = 3.0
 
+# Rows of neighbors are int32; an epoch of more quadruplets fits into no memory.
+MOST = 2**31 - 1
+
 ClassWiseInt: TypeAlias = int | Sequence[int] | Mapping[int, int]
 ClassWiseRate: TypeAlias = str | float | Sequence[float] | Mapping[int, float]
 
@@ -102,12 +105,12 @@ def resolve_class_parameters(
     )
     k_values = _resolve_k(k, k_majority, found, counts)
     rates = _resolve_r(r, found, counts)
-    with np.errstate(over="ignore"):  # What overflows is reported.
-        sizes = np.where(counts > 0, np.maximum(np.rint(rates * counts), 1), 0)
-    if sizes.sum() >= _checks.LARGEST_INTEGER:
+    sizes = np.where(counts > 0, np.maximum(np.rint(rates * counts), 1), 0)
+    if sizes.sum() > MOST:
         raise ValueError(
-            "`r` must ask for a number of quadruplets that an epoch can have. "
-            f"Received: r={r!r}, class counts {_some(counts)}."
+            f"`r` must ask for at most {MOST:,} quadruplets in an epoch. "
+            f"Received: r={r!r}, which makes {sizes.sum():.3g} of {counts.sum():,} "
+            "samples."
         )
     return ClassParameters(counts, found, k_values, sizes.astype(np.int64))
 
@@ -117,19 +120,17 @@ def check_k(k: Any, k_majority: Any) -> None:
 
     Raises:
         TypeError: If one is of the wrong type.
-        ValueError: If one is negative, `k` is empty, or `k_majority` is given with a k
-            per class.
+        ValueError: If one is negative or above 2³¹ − 1, `k` is empty, or `k_majority`
+            is given with a k per class.
     """
     values = _class_wise("k", k, _checks.is_integer, "an int")
-    if any(v < 0 for v in values):
-        raise ValueError(f"`k` must not be negative. Received: k={k!r}.")
-    if any(int(v) > _checks.LARGEST_INTEGER for v in values):
+    if not all(0 <= v <= MOST for v in values):
         raise ValueError(
-            f"`k` must be at most {_checks.LARGEST_INTEGER}. Received: k={k!r}."
+            f"`k` must not be negative, nor above {MOST}. Received: k={k!r}."
         )
     if k_majority is None:
         return
-    _checks.integer("k_majority", k_majority, minimum=0)
+    _checks.integer("k_majority", k_majority, minimum=0, maximum=MOST)
     if not _checks.is_integer(k):
         raise ValueError(
             "`k_majority` must be left out unless `k` is one int: k per class covers "
@@ -148,8 +149,8 @@ def check_r(r: Any) -> None:
     if isinstance(r, str) and r in ("balance", "moderate"):
         return
     values = _class_wise("r", r, _checks.is_number, '"balance", "moderate", a number')
-    if not all(0 < _checks.as_float("r", v) < np.inf for v in values):
-        raise ValueError(f"`r` must be positive and finite. Received: r={r!r}.")
+    if not all(0 < v <= MOST for v in values):
+        raise ValueError(f"`r` must be positive and at most {MOST}. Received: r={r!r}.")
 
 
 def _class_wise(

@@ -18,28 +18,55 @@ from keras_dos.settings import Settings
 from keras_dos.workers import Workers
 
 
-def split_callbacks(callbacks: Any) -> tuple[OverloadingCallback | None, list[Any]]:
+def split_callbacks(
+    callbacks: Any, x: Any
+) -> tuple[OverloadingCallback | None, list[Any]]:
     """Split callbacks into the OverloadingCallback, if there is one, and the others.
 
     A backup comes last, so that it has what the others changed.
 
+    Args:
+        callbacks: The argument of `fit`: a callback, a nested list of them, or a
+            `keras.callbacks.CallbackList`, whose callbacks are taken out of it.
+        x: The argument of `fit`.
+
     Raises:
+        TypeError: If `x` is a source, which only an OverloadingCallback reads.
         ValueError: If there is more than one.
     """
-    listed = [c for c in keras.tree.flatten(callbacks) if c is not None]
+    listed = _flat(callbacks)
     found = [c for c in listed if isinstance(c, OverloadingCallback)]
     if len(found) > 1:
         raise ValueError(
             "`callbacks` must include at most one OverloadingCallback; set k and r per "
             f"class instead. Received: {len(found)} of them."
         )
+    if not found and isinstance(x, SampleSource):
+        raise TypeError(
+            "`x` may be a source of samples only if an OverloadingCallback is among "
+            "the `callbacks`: without one, train on the arrays or the dataset behind "
+            f"it. Received: x={x}."
+        )
     others = [c for c in listed if c not in found]
     others.sort(key=lambda callback: isinstance(callback, BackupAndRestore))
     return (found[0] if found else None), others
 
 
+def _flat(callbacks: Any) -> list[Any]:
+    flat = []
+    for callback in keras.tree.flatten(callbacks):
+        if isinstance(callback, keras.callbacks.CallbackList):
+            flat += _flat(callback.callbacks)
+        elif callback is not None:
+            flat.append(callback)
+    return flat
+
+
 def check_training(
-    model: keras.Model, steps_per_epoch: int | None, class_weight: Any = None
+    model: keras.Model,
+    steps_per_epoch: int | None,
+    class_weight: Any = None,
+    initial_epoch: int = 0,
 ) -> None:
     """Raise if the model or an argument of `fit` or `compile` rules out rounds.
 
@@ -47,8 +74,10 @@ def check_training(
         model: A compiled DOSModel.
         steps_per_epoch: The argument of `fit`.
         class_weight: The argument of `fit`.
+        initial_epoch: The argument of `fit`.
 
     Raises:
+        TypeError: If `initial_epoch` is not an integer.
         ValueError: If a training cannot begin.
     """
     if steps_per_epoch is not None:
@@ -57,6 +86,7 @@ def check_training(
             "is one pass over the over-sampled training set, and its length "
             f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
         )
+    _checks.integer("initial_epoch", initial_epoch, minimum=0)
     _check_strategy(model.distribute_strategy)
     if class_weight is not None and Workers(model.distribute_strategy).count > 1:
         raise ValueError(

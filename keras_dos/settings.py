@@ -23,6 +23,9 @@ from keras_dos.search import NeighborSearch, check_identifier
 
 __all__ = ["Settings"]
 
+# Far beyond any use, and far below what makes a loss in float32 infinite.
+MOST_WEIGHT, MOST_TAU = 1e12, 1e3
+
 
 @dataclass(frozen=True, eq=False)  # Arrays among the settings do not compare.
 class Settings:
@@ -74,9 +77,9 @@ class Settings:
         if not isinstance(self.loss_form, MicroClusterObjective):
             _checks.choice("loss_form", self.loss_form, LOSS_FORMS)
         if self.embedding_weight is not None:
-            _checks.number("embedding_weight", self.embedding_weight)
+            _checks.number("embedding_weight", self.embedding_weight, below=MOST_WEIGHT)
         if self.logit_adjustment is not None:
-            _checks.number("logit_adjustment", self.logit_adjustment)
+            _checks.number("logit_adjustment", self.logit_adjustment, below=MOST_TAU)
         _checks.seed("seed", self.seed)
 
     def class_parameters(self, counts: NDArray[np.int64]) -> ClassParameters:

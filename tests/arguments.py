@@ -154,14 +154,14 @@ CLASSES = listed(
     illegal=([3], [-1], [1, 1], [0, 1, 2], [True], [1.0], {1}, [[1]], np.array([[1]])),
 )
 K = listed(
-    whole(0),
+    whole(0, 2**31 - 1),
     *([5, 0, 2], (5, 0, 2), np.array([5, 0, 2]), {2: 3}, {np.int64(1): np.int8(2)}),
     illegal=([5], [5, 0, -1], {3: 5}, {2: 1.0}, [5, 0, 2**70], {2: True}),
     r=1,
 )
 R = listed(
-    real(0, above=0, below=2**55),
-    *("balance", "moderate", [1, 2.5, 3], np.array([1.0, 2, 3]), {2: 3}, 1e9),
+    real(0, above=0, below=2**31),
+    *("balance", "moderate", [1, 2.5, 3], np.array([1.0, 2, 3]), {2: 3}, 1e7),
     illegal=(
         "Balance",
         [1],
@@ -183,7 +183,7 @@ PROBABILITIES = listed(
     *(P, P.tolist(), P.astype("float32"), tf.constant(P)),
     illegal=(P[0], 2 * P, P - [[1, -1, 0]], P * NAN, P[:, :1], P > 2, RAGGED),
 )
-K_MAJORITY = listed(optional(whole(0)), k=5)
+K_MAJORITY = listed(optional(whole(0, 2**31 - 1)), k=5)
 CALLBACK = {
     "k": K,
     "r": R,
@@ -204,8 +204,8 @@ CALLBACK = {
         *("paper", "scale_free", keras_dos.MicroClusterObjective()),
         illegal=(keras_dos.MicroClusterObjective,),
     ),
-    "embedding_weight": listed(optional(real(0))),
-    "logit_adjustment": listed(optional(real(0))),
+    "embedding_weight": listed(optional(real(0, below=1e12))),
+    "logit_adjustment": listed(optional(real(0, below=1e3))),
     "seed": listed(SEED),
 }
 OBJECTIVE = {

@@ -319,6 +319,8 @@ def test_a_handful_of_samples_trains():
         ({"embedding_weight": float("nan")}, ValueError, "embedding_weight=nan"),
         ({"embedding_weight": "big"}, TypeError, "embedding_weight='big'"),
         ({"logit_adjustment": float("inf")}, ValueError, "logit_adjustment=inf"),
+        ({"embedding_weight": 1e300}, ValueError, "embedding_weight=1e\\+300"),
+        ({"logit_adjustment": 1e300}, ValueError, "logit_adjustment=1e\\+300"),
         ({"k": -1}, ValueError, "k=-1"),
         ({"r": 0}, ValueError, "r=0"),
     ],
@@ -588,6 +590,53 @@ def test_settings_have_the_defaults_of_the_callback():
 def test_epochs_must_be_an_integer(epochs):
     with pytest.raises(TypeError, match="`epochs` must be an integer"):
         fit(compiled(network()), epochs=epochs)
+
+
+@pytest.mark.parametrize(
+    ("initial_epoch", "error", "message"),
+    [(-1, ValueError, "at least 0"), ("1", TypeError, "an integer")],
+)
+def test_a_bad_initial_epoch_is_refused(initial_epoch, error, message):
+    with pytest.raises(error, match=f"^`initial_epoch` must be {message}"):
+        fit(compiled(network()), epochs=3, initial_epoch=initial_epoch)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_callback_list_of_keras_is_taken_apart(nested):
+    x, y = blobs()
+    expected = compiled(network())
+    model = compiled(network())
+    epochs = []
+    count = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epochs.append(logs["embedding_loss"])
+    )
+    fit(expected, OverloadingCallback(k=3), epochs=3)
+    listed = keras.callbacks.CallbackList([count, OverloadingCallback(k=3)])
+    callbacks = [listed] if nested else listed
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=callbacks).history
+    assert history["embedding_loss"] == epochs
+    assert largest_difference(expected.get_weights(), model.get_weights()) == 0
+
+
+@pytest.mark.parametrize("way", ["train_on_batch", "fit"])
+def test_other_steps_inside_a_callback_are_plain(way):
+    """They are those of a plain classifier with the same weights."""
+    x, y = blobs()
+    model, plain = compiled(network()), compiled(network())
+
+    def step(epoch, logs):
+        if epoch == 2:  # After a round; the last epoch, so that nothing follows.
+            plain.set_weights(model.get_weights())
+            for each in (model, plain):
+                if way == "fit":
+                    each.fit(x, y, shuffle=False, batch_size=20, verbose=0)
+                else:
+                    each.train_on_batch(x[:8], y[:8])
+
+    inside = keras.callbacks.LambdaCallback(on_epoch_end=step)
+    fit(model, OverloadingCallback(k=3), others=[inside], epochs=3)
+    assert largest_difference(model.get_weights(), network().get_weights()) > 1e-3
+    assert largest_difference(model.get_weights(), plain.get_weights()) < 1e-6
 
 
 DEBUGGED = """

@@ -199,16 +199,29 @@ def test_comparison_table_has_a_row_per_method():
 
 def test_comparison_table_needs_minority_classes():
     report = classwise_report([0, 1], PERFECT)
-    with pytest.raises(ValueError, match="report of 'plain', which has no minority"):
+    with pytest.raises(ValueError, match=r"at least one class.*: minority=.*\(\)"):
         comparison_table({"plain": report})
     with pytest.raises(ValueError, match=r"at least one report.*reports=\{\}"):
         comparison_table({})
 
 
-def test_rows_may_miss_one_by_a_hundredth():
-    assert classwise_report([0, 1], np.array(PERFECT) * 1.009).accuracy == 1
-    with pytest.raises(ValueError, match=r"with a softmax.*: 2 of 2 rows.*0\.9108"):
-        classwise_report([0, 1], np.array(PERFECT) * 1.012)
+def test_comparison_table_refuses_reports_of_other_minorities():
+    first, second = (classwise_report([0, 1], PERFECT, [j]) for j in range(2))
+    with pytest.raises(ValueError, match=r"same `minority`.*'a': \(0,\), 'b': \(1,\)"):
+        comparison_table({"a": first, "b": second})
+
+
+@pytest.mark.parametrize("wrap", [lambda r: [r], lambda r: r, lambda r: {"DOS": [r]}])
+def test_comparison_table_refuses_what_is_not_reports_by_method(wrap):
+    report = classwise_report([0, 1], PERFECT, [1])
+    with pytest.raises(TypeError, match=r"^`reports` must map names.*Received: rep"):
+        comparison_table(wrap(report))
+
+
+def test_rows_may_miss_one_by_two_hundredths():
+    assert classwise_report([0, 1], np.array(PERFECT) * 1.019).accuracy == 1
+    with pytest.raises(ValueError, match=r"with a softmax.*: 2 of 2 rows.*0\.9198"):
+        classwise_report([0, 1], np.array(PERFECT) * 1.022)
 
 
 @pytest.mark.parametrize(

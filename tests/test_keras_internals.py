@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_dos import _keras
 
@@ -101,3 +102,16 @@ def test_keras_calls_what_several_workers_override():
     watched.fit(ones, ones, verbose=0)
     watched.evaluate(ones, ones, verbose=0)
     assert called == ["build", "train_step", "build", "test_step"]
+
+
+def test_the_shuffle_of_a_dataset():
+    dataset = tf.data.Dataset.range(9)
+    mixed = dataset.shuffle(9)
+    assert _keras.reshuffles(mixed.batch(2).prefetch(1))
+    assert _keras.reshuffles(tf.data.Dataset.zip(dataset, mixed))
+    for fixed in (
+        dataset.map(lambda i: i),
+        dataset.shuffle(9, reshuffle_each_iteration=False),
+        mixed.cache().batch(2),
+    ):
+        assert not _keras.reshuffles(fixed)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_dos
+from keras_dos import make_imbalanced
 from keras_dos.labels import (
     are_one_hot,
     class_counts,
@@ -132,6 +133,19 @@ def test_wrong_counts_raise(counts):
     for read in (minority_classes, class_prior):
         with pytest.raises(ValueError, match="`counts` must be an integer per class"):
             read(counts)
+
+
+def test_identifiers_are_not_class_indices():
+    assert len(class_counts([0, 9_999_999])) == 10_000_000
+    for labels in ([0, 10_000_000], np.array([0, 2**62])):
+        with pytest.raises(ValueError, match=rf"identifiers.*a label {labels[1]}\.$"):
+            class_counts(labels)
+
+
+@pytest.mark.parametrize("read", [class_counts, sparse_labels, make_imbalanced])
+def test_rows_of_different_lengths_are_no_labels(read):
+    with pytest.raises(ValueError, match=r"^`labels` must be an array.*Received: "):
+        read([[0, 1], [1]])
 
 
 # The prior

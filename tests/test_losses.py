@@ -173,3 +173,40 @@ def test_logit_adjustment_shifts_the_odds_by_those_of_the_prior():
             for i, j in ((0, 1), (1, 2)):
                 odds = p[i] / p[j] * (prior[i] / prior[j]) ** tau
                 np.testing.assert_allclose(row[i] / row[j], odds, rtol=1e-5)
+
+
+D, W = np.zeros((2, 3), "float32"), np.ones((2, 3), "float32")
+WRONG = {
+    "slots of another d": ("squared_distances", (D, np.zeros((2, 4, 1)))),
+    "slots of another b": ("squared_distances", (D[:1], np.zeros((2, 4, 3)))),
+    "slots of one example": ("squared_distances", (D, np.zeros((4, 3)))),
+    "weights of one slot": ("embedding_loss", (D, W[:, :1])),
+    "weights of one example": ("slot_shares", (D, W[0])),
+    "mask of more": ("embedding_loss", (D,), {"mask": np.ones((5, 2, 3), bool)}),
+    "mask of one slot": ("slot_shares", (D, W), {"mask": np.ones((2, 1), bool)}),
+    "cross-entropy of the example": ("classification_loss", (W, W[:, :1])),
+    "prior of one class": ("adjusted_logits", (D, [0.5])),
+    "prior of each example": ("adjusted_logits", (D, W)),
+    "logits of one class": ("adjusted_logits", (D[:, :1], [0.5, 0.5])),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_shapes_that_would_broadcast_are_refused(case):
+    name, arguments, *keywords = WRONG[case]
+    function = getattr(losses, name)
+    with pytest.raises(ValueError, match=r"must have shape \(.*Received: shape \("):
+        function(*arguments, **(keywords[0] if keywords else {}))
+
+
+def test_shapes_need_not_be_known_before_the_step():
+    f, slots, w, h = cluster(5)
+    ranks = (2, 3, 2, 2)
+
+    @tf.function(input_signature=[tf.TensorSpec([None] * rank) for rank in ranks])
+    def both(f, slots, w, h):
+        shares = losses.slot_shares(losses.squared_distances(f, slots), w)
+        return losses.classification_loss(shares, h)
+
+    expected = both.python_function(f, slots, w, h)
+    np.testing.assert_allclose(both(f, slots, w, h), expected, rtol=1e-6)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.model_selection import cross_val_score
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback
@@ -192,6 +193,25 @@ def test_from_classifier_refuses_a_model_without_a_graph():
         DOSModel.from_classifier(Subclassed(), embedding="a")
 
 
+def test_from_classifier_refuses_the_last_layer_as_the_embedding():
+    source = classifier()
+    last = source.layers[-1].name
+    with pytest.raises(ValueError, match=f"before the last one.*Received: .*{last}"):
+        DOSModel.from_classifier(source, embedding=last)
+
+
+def test_from_classifier_refuses_two_outputs_for_what_they_are():
+    inputs = keras.Input((6,))
+    e = keras.layers.Dense(4, name="features")(inputs)
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    for source, received in (
+        (keras.Model(inputs, [e, p]), "outputs 2"),
+        (DOSModel(inputs, {"embedding": e, "probabilities": p}), "'embedding', 'prob"),
+    ):
+        with pytest.raises(ValueError, match=rf"one output.*Received: .*{received}"):
+            DOSModel.from_classifier(source, embedding="features")
+
+
 def test_a_hidden_softmax_is_trusted_and_hidden_logits_are_not():
     x, y = blobs()
     inputs = keras.Input((6,))
@@ -262,6 +282,20 @@ def test_any_loss_serves_as_h():
     assert largest_difference(before, dos_weights(model, x, y)) > 1e-3
 
 
+class MeanLoss(keras.losses.Loss):
+    """A loss that Keras can use, but that has no value per example."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        loss = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        return keras.ops.mean(loss)
+
+
+def test_a_loss_that_cannot_serve_as_h_still_trains_plainly():
+    x, y = blobs()
+    model = compiled(network(), loss=MeanLoss())
+    assert model.fit(x, y, verbose=0).history["loss"][0] > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -270,6 +304,7 @@ def test_any_loss_serves_as_h():
             {"loss": keras.losses.SparseCategoricalCrossentropy(reduction="none")},
             "must be reduced.*Received: reduction='none'",
         ),
+        ({"loss": MeanLoss()}, "must implement `call.*Received: MeanLoss, which"),
     ],
 )
 def test_what_compile_cannot_mean_with_the_callback_is_refused(settings, message):
@@ -542,3 +577,45 @@ def test_inputs_may_be_nested(structure):
     assert largest_difference(before, dos_weights(model, data, y)) > 1e-3
     dataset = tf.data.Dataset.from_tensor_slices((data, y)).batch(16)
     model.fit(dataset, epochs=2, verbose=0, callbacks=[OverloadingCallback()])
+
+
+class ProbabilityModel(DOSModel):
+    def predict(self, x, **kwargs):
+        return super().predict(x, **kwargs)["probabilities"]
+
+
+@pytest.mark.slow
+def test_scikit_learn_validates_a_model_that_predicts_probabilities_alone():
+    x, y = blobs((40, 40, 12))
+    models, rounds = [], []
+
+    def build(X, y):  # noqa: N803
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(X.shape[1:])
+        e = keras.layers.Dense(8, activation="tanh")(inputs)
+        p = keras.layers.Dense(y.shape[1], activation="softmax")(e)
+        model = ProbabilityModel(inputs, {"embedding": e, "probabilities": p})
+        models.append(model)
+        return compiled(model, learning_rate=0.3, loss="categorical_crossentropy")
+
+    def note(logs):
+        rounds.append(models[-1].rounds)
+
+    scores = cross_val_score(
+        keras.wrappers.SKLearnClassifier(build),
+        x,
+        np.array(["a", "b", "c"])[y],
+        cv=2,
+        error_score="raise",
+        params={
+            "epochs": 30,
+            "verbose": 0,
+            "callbacks": [
+                OverloadingCallback(k=3),
+                keras.callbacks.LambdaCallback(on_train_begin=note),
+            ],
+        },
+    )
+    assert min(scores) > 0.6
+    assert len(rounds) == 2
+    assert None not in rounds

@@ -292,10 +292,17 @@ EARLY = [
     ({"r": np.array(2.0)}, TypeError, "r", "r=array(2.)"),
     ({"r": [[1, 1, 2]]}, TypeError, "r", "r=[[1, 1, 2]]"),
     ({"r": []}, ValueError, "r", "r=[]"),
+    ({"r": 1e300}, ValueError, "r", "r=1e+300"),
+    ({"r": {2: 1e12}}, ValueError, "r", "r={2: 1000000000000.0}"),
+    ({"r": [1, 1, 10**400]}, ValueError, "r", "000"),
+    ({"k": 2**70}, ValueError, "k", f"k={2**70}"),
+    ({"k": {2: 2**70}}, ValueError, "k", f"k={{2: {2**70}}}"),
+    ({"k": 5, "k_majority": 2**70}, ValueError, "k_majority", f"majority={2**70}"),
     ({"r": {}}, ValueError, "r", "r={}"),
 ]
 
 LATE = [
+    ({"r": 1e9}, ValueError, "r", "r=1000000000.0, which makes 8e+09 of 78 samples."),
     ({"k": [5, 5]}, ValueError, "k", "2 values, k=[5, 5]"),
     ({"k": np.array([5, 5, 5, 5])}, ValueError, "k", "4 values"),
     ({"k": {3: 5}}, ValueError, "k", "class 3"),

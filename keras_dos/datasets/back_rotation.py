@@ -53,7 +53,8 @@ def mnist_back_rotation(
         The new images, shape `(m, h, w, 1)`, uint8.
 
     Raises:
-        TypeError: If an array is not uint8, or the seed is not an integer.
+        TypeError: If an array is not uint8, `backgrounds` is not a list of arrays, or
+            the seed is not an integer.
         ValueError: If an array has the wrong shape, if there are no images, if all
             patches of the photographs have a low variance, or if the seed is
             negative.

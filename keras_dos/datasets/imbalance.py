@@ -83,8 +83,9 @@ def make_imbalanced(
         TypeError: If an argument is of the wrong type, or the labels are not numbers.
         ValueError: If an argument is out of range, or is given with a profile that
             does not use it; if `sparse_labels` rejects the labels or they contain only
-            one class; if a dataset has other elements, none or infinitely many, or it
-            is ambiguous whether it is batched.
+            one class; if a dataset reshuffles, or has other elements, none, infinitely
+            many or labels beyond half of the free memory, or it is ambiguous whether it
+            is batched.
 
     Example:
         >>> labels = np.repeat(np.arange(5), 1000)

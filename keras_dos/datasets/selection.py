@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dos import _checks
+from keras_dos import _checks, _keras
 from keras_dos.labels import are_one_hot
+from keras_dos.samples.bounded import read_once
 
 Data = TypeVar("Data")
 
@@ -21,7 +22,8 @@ def select(data: Data, indices: ArrayLike) -> Data:
             them with a common first axis; or a `tf.data.Dataset` of *single*
             examples. Whether a dataset is batched cannot be seen from its elements
             in general: `unbatch()` it first. Its order must be the one that the
-            indices were made for, the same in each pass.
+            indices were made for, the same in each pass; a `shuffle` that changes it,
+            unless it lies before a `cache`, is refused.
         indices: Positions of the samples, integers, strictly ascending, as
             `make_imbalanced` returns them.
 
@@ -34,7 +36,7 @@ def select(data: Data, indices: ArrayLike) -> Data:
     Raises:
         TypeError: If a leaf of the structure is not an array.
         ValueError: If the indices are empty, not integers, not strictly ascending or
-            out of range, or if the arrays differ in length.
+            out of range, if the arrays differ in length, or if a dataset reshuffles.
 
     Example:
         >>> x, y = select((np.arange(10.0), np.arange(10)), [2, 3, 5])
@@ -54,6 +56,8 @@ def select(data: Data, indices: ArrayLike) -> Data:
             f"ascending. Received: indices={positions!r}."
         )
     is_dataset = isinstance(data, tf.data.Dataset)
+    if is_dataset:
+        _check_order("data", data)
     take = _select_from_dataset if is_dataset else _select_from_arrays
     return cast(Data, take(data, positions))
 
@@ -69,8 +73,9 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
         The labels y, shape `(m,)` or `(m, ...)`, in their dtype.
 
     Raises:
-        ValueError: If the dataset has other elements, none or infinitely many, or if
-            it is ambiguous whether it is batched.
+        ValueError: If the dataset reshuffles, or has other elements, none or infinitely
+            many, if their labels take more than half of the free memory, or if it is
+            ambiguous whether it is batched.
 
     Example:
         >>> x, y = np.ones((5, 8)), [0, 2, 2, 1, 0]
@@ -90,8 +95,10 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
             "`labels` must be a dataset of (x, y) or (x, y, sample_weight) with one "
             f"dense tensor of labels y of known rank. Received: element_spec={spec}."
         )
+    _check_order("labels", labels)
     infinite = labels.cardinality() == tf.data.INFINITE_CARDINALITY
-    ys = [] if infinite else list(labels.map(lambda *e: e[1]).as_numpy_iterator())
+    only_y = labels.map(lambda *e: e[1])
+    ys = [] if infinite else [y.numpy() for y in read_once("labels", only_y)]
     if not ys:
         raise ValueError(
             "`labels` must be a dataset that is finite and holds at least one element; "
@@ -106,6 +113,16 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
             f"as an array. Received: element_spec={spec}."
         )
     return np.concatenate(ys) if batched else np.stack(ys)
+
+
+def _check_order(name: str, dataset: tf.data.Dataset) -> None:
+    if _keras.reshuffles(dataset):
+        raise ValueError(
+            f"`{name}` must be a dataset with the same order in each pass, or "
+            "positions would mean other samples: shuffle after the selection, or with "
+            "reshuffle_each_iteration=False. "
+            f"Received: a dataset that reshuffles, {dataset}."
+        )
 
 
 def _is_batched(spec: tuple[Any, ...]) -> bool:

@@ -1,5 +1,6 @@
 """Arrays, as `fit` takes them, converted to tensors on the CPU."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -41,11 +42,11 @@ def check_arrays(x: Any, y: Any) -> None:
     """Raise unless these are labeled arrays, not a stream.
 
     Raises:
-        TypeError: If `x` is a stream.
+        TypeError: If `x` is a stream, or a function that makes one.
         ValueError: If there are no labels, or no arrays.
     """
     streams = (tf.distribute.DistributedDataset, keras.utils.PyDataset)
-    if isinstance(x, streams) or hasattr(x, "__next__"):
+    if isinstance(x, streams) or hasattr(x, "__next__") or callable(x):
         raise TypeError(
             "`x` must be arrays, a finite, batched tf.data.Dataset or a source: "
             "OverloadingCallback looks up each sample by its id. Read a PyDataset with "
@@ -92,10 +93,17 @@ def gather_rows(structure: Any, ids: tf.Tensor) -> Any:
 
 
 def _tensor(name: str, value: Any) -> tf.Tensor:
-    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"`{name}` must be an array: a DOSModel has one loss, that of its "
+            "probabilities, so pass the array without a dict. "
+            f"Received: a dict of {list(value)}."
+        )
+    sparse = hasattr(value, "toarray")  # As the matrices and arrays of SciPy.
+    if sparse or isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
         raise TypeError(
             f"`{name}` must be dense: use .to_tensor() on ragged and "
-            "tf.sparse.to_dense on sparse tensors. "
+            "tf.sparse.to_dense on sparse tensors, and .toarray() on those of SciPy. "
             f"Received: {type(value).__name__}."
         )
     try:

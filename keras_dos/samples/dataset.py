@@ -4,6 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_dos.samples.bounded import read_once
+
 
 def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
     """Return (x, y) or (x, y, sample_weight) as tensors, and the batch size.
@@ -13,8 +15,8 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
 
     Raises:
         TypeError: If it has parts that are not dense tensors.
-        ValueError: If it is infinite, empty, not batched, or of another structure, or
-            if its samples differ in shape.
+        ValueError: If it is infinite, larger than half of the free memory, empty, not
+            batched, or of another structure, or if its samples differ in shape.
 
     Example:
         >>> dataset = tf.data.Dataset.from_tensor_slices(([1.0, 2.0, 3.0], [0, 0, 1]))
@@ -23,7 +25,7 @@ def read_dataset(dataset: tf.data.Dataset) -> tuple[tuple[Any, ...], int]:
         ([1.0, 2.0, 3.0], 2)
     """
     check_dataset("x", dataset)
-    batches = list(dataset)
+    batches = list(read_once("x", dataset))
     if not batches:
         raise ValueError("`x` must not be an empty dataset. Received: 0 batches.")
     for batch in batches:

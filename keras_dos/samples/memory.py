@@ -23,7 +23,7 @@ class InMemory:
         x: Inputs, any nested structure of arrays or tensors with first axis m; or a
             finite and batched tf.data.Dataset of (x, y) or (x, y, sample_weight).
         y: Labels of the arrays: integers (m,) or (m, 1), or one-hot (m, n).
-        sample_weight: Weights of the arrays, shape (m,). Defaults to None.
+        sample_weight: Weights of the arrays, shape (m,) or (m, 1). Defaults to None.
         batch_size: Samples per step for arrays; a dataset has its own. Defaults to
             None, which is 32.
         n_classes: Number of classes n of the head. Defaults to None: not checked.
@@ -35,8 +35,9 @@ class InMemory:
     Raises:
         TypeError: If the data cannot be read in one pass, or an argument is of the
             wrong type.
-        ValueError: If the data is infinite, empty, not batched, or badly labeled, or if
-            `y`, `sample_weight` or `batch_size` is given with a dataset.
+        ValueError: If the data is infinite, empty, not batched, or badly labeled, if a
+            dataset takes more than half of the free memory, or if `y`, `sample_weight`
+            or `batch_size` is given with a dataset.
 
     Example:
         >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))
@@ -66,10 +67,9 @@ class InMemory:
             given = 32 if batch_size is None else batch_size
             self.batch_size = _checks.integer("batch_size", given, minimum=1)
             self._rows = read_arrays(x, y, sample_weight)
-        _, labels, *weights = self._rows
+        x, labels, *weights = self._rows
         self.classes = _classes(labels, n_classes)
-        if weights:
-            _check_sample_weight(weights[0])
+        self._rows = (x, labels, *map(_one_per_sample, weights))
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
@@ -93,13 +93,16 @@ def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:
         return sparse_labels(np.asarray(y), n_classes)
 
 
-def _check_sample_weight(weight: tf.Tensor) -> None:
+def _one_per_sample(weight: tf.Tensor) -> tf.Tensor:
+    """Return sample weights of shape (m,) or (m, 1), as Keras takes them, as (m,)."""
     real = weight.dtype.is_floating or weight.dtype.is_integer or weight.dtype.is_bool
-    if weight.shape.rank != 1 or not real:
+    if tuple(weight.shape[1:]) not in ((), (1,)) or not real:
         raise ValueError(
             "`sample_weight` must have one number per sample, shape (m,). Received: "
             f"shape {tuple(weight.shape)}, dtype {weight.dtype.name}."
         )
+    with tf.device("CPU:0"):
+        return tf.reshape(weight, [-1])
 
 
 def _refuse_beside_a_dataset(**arguments: Any) -> None:

@@ -12,6 +12,17 @@ from keras_dos.samples.base import SampleSource
 from keras_dos.workers import Workers
 
 
+def are_quadruplets(data: Any) -> bool:
+    """Return whether the data of a step are a batch of `QuadrupletBatches`.
+
+    Example:
+        >>> are_quadruplets((np.zeros((2, 3)), np.array([0, 1])))
+        False
+    """
+    x = data[0] if isinstance(data, tuple) else data
+    return isinstance(x, dict) and {"x", "neighbors", "weights"} <= set(x)
+
+
 @dataclass(frozen=True)
 class Quadruplets:
     """The weighted training set Z' of eq. (7), by id.

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_dos import _checks
+from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import check_arrays, n_samples
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.checked import checked
@@ -68,9 +70,10 @@ def split_validation(
         The rows for training and the validation data.
 
     Raises:
-        TypeError: If `x` is a stream, an array has no first axis, or `validation_data`
-            is a source.
-        ValueError: If the data cannot be split, or labels are missing.
+        TypeError: If `x` is a stream, an array has no first axis, `validation_data` is
+            a source, or `validation_split` is not a number.
+        ValueError: If the data cannot be split, labels are missing, or all samples of a
+            class would be held out.
 
     Example:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
@@ -85,6 +88,7 @@ def split_validation(
         )
     if not validation_split or validation_data is not None:
         return rows, validation_data
+    _checks.as_float("validation_split", validation_split)
     x, *others = rows
     if isinstance(x, tf.data.Dataset | SampleSource):
         raise ValueError(
@@ -100,8 +104,24 @@ def split_validation(
             "`validation_split` must leave samples for training and for validation. "
             f"Received: validation_split={validation_split} for {m} samples."
         )
+    _check_no_class_is_lost(rows[1], split_at, validation_split)
 
     def part(kept: slice) -> Any:
         return tf.nest.map_structure(lambda t: None if t is None else t[kept], rows)
 
     return part(slice(None, split_at)), part(slice(split_at, None))
+
+
+def _check_no_class_is_lost(y: Any, split_at: int, validation_split: float) -> None:
+    try:
+        classes = sparse_labels(np.asarray(y))
+    except (TypeError, ValueError):
+        return  # `InMemory` names the argument in this error.
+    lost = np.setdiff1d(classes[split_at:], classes[:split_at])
+    if len(lost):
+        raise ValueError(
+            "`validation_split` holds out the end of the arrays, and with it all "
+            f"samples of the classes {lost.tolist()[:10]}: shuffle x and y alike "
+            "before `fit`, or choose `validation_data` yourself. "
+            f"Received: validation_split={validation_split}."
+        )

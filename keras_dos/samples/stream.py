@@ -1,7 +1,5 @@
 """A tf.data pipeline that is read anew in each epoch."""
 
-import time
-import warnings
 from typing import Any
 
 import keras
@@ -13,6 +11,7 @@ from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import gather_rows
 from keras_dos.samples.augment import Augment, check_augment, map_samples
+from keras_dos.samples.bounded import read_once, size_of
 from keras_dos.samples.checked import have_classes
 from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
@@ -20,9 +19,6 @@ from keras_dos.samples.order import check_mixed, places_by_id, places_of
 
 WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 """What a stream shuffles among each other by default, whichever is less."""
-
-LONG_PASS = 600
-"""Seconds of the pass for the labels after which a stream warns that it goes on."""
 
 _CHANGED = (
     "The dataset does not yield the same samples in the same order in each pass, so "
@@ -69,8 +65,9 @@ class Stream:
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If the dataset is infinite, empty, not batched, or badly labeled, or
-            if its ids are not those of m samples.
+        ValueError: If the dataset is infinite, empty, not batched, or badly labeled, if
+            its labels take more than half of the free memory, or if its ids are not
+            those of m samples.
 
     Example:
         >>> dataset = tf.data.Dataset.from_tensor_slices(
@@ -113,7 +110,7 @@ class Stream:
             self.batch_size = len(first[0])
         if buffer_size is None:
             rows = len(first[0])
-            fitting = max(1, WINDOW_BYTES * rows // _bytes(first[1]))
+            fitting = max(1, WINDOW_BYTES * rows // max(1, size_of(first[1])))
             buffer_size = min(fitting, WINDOW_SAMPLES)
         self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
@@ -244,20 +241,11 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
     Raises:
         ValueError: If the labels are bad, or the ids not those of m samples.
     """
-    started: float | None = time.monotonic()
     ids, labels = [], []
-    for i, y in numbered.map(lambda i, row: (i, row[1])).prefetch(8):
+    pairs = numbered.map(lambda i, row: (i, row[1])).prefetch(8)
+    for i, y in read_once("dataset", pairs):
         ids.append(i.numpy())
         labels.append(y.numpy())
-        if started is not None and time.monotonic() - started > LONG_PASS:
-            started = None
-            warnings.warn(
-                "The first pass over `dataset`, for the labels, takes long. Pass "
-                "`labels` to leave it out; if the dataset is endless, as after "
-                f".repeat(), limit it with .take(n). Received: {sum(map(len, ids)):,} "
-                f"samples in {LONG_PASS} s, and more to come.",
-                stacklevel=3,
-            )
     if not ids:
         raise ValueError(_CHANGED)
     all_ids = np.concatenate(ids)
@@ -270,14 +258,3 @@ def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:
             f"{all_ids.max()} for m={len(all_ids)} samples."
         )
     return classes[order], max(map(len, ids))
-
-
-def _bytes(row: Any) -> int:
-    """Return the bytes of a batch, in which strings count as long as they are."""
-    total = 0
-    for leaf in tf.nest.flatten(row):
-        if leaf.dtype == tf.string:
-            total += int(tf.reduce_sum(tf.strings.length(leaf)))
-        else:
-            total += leaf.dtype.size * int(tf.size(leaf))
-    return max(1, total)

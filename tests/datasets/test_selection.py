@@ -178,3 +178,31 @@ def test_arrays_of_different_lengths_raise():
         select((np.arange(3), np.arange(4)), [0])
     with pytest.raises(ValueError, match=r"Received: lengths=\[\]"):
         select((), [0])
+
+
+@pytest.mark.parametrize("read", [make_imbalanced, lambda data: select(data, [1, 2])])
+def test_a_dataset_that_reshuffles_is_refused(read):
+    labels, images = labels_and_images()
+    dataset = (
+        tf.data.Dataset.from_tensor_slices((images, labels))
+        .shuffle(9)
+        .map(lambda x, y: (x, y))
+    )
+    with pytest.raises(ValueError, match=r"same order.*Received: a dataset that resh"):
+        read(dataset)
+
+
+@pytest.mark.parametrize(
+    "fix",
+    [
+        lambda data: data.shuffle(99, reshuffle_each_iteration=False),
+        lambda data: data.shuffle(99).cache(),
+    ],
+)
+def test_select_takes_a_dataset_that_was_shuffled_once(fix):
+    labels, images = labels_and_images()
+    dataset = fix(tf.data.Dataset.from_tensor_slices((images, labels)))
+    kept = make_imbalanced(dataset, "step", ratio=4)
+    expected = [y for _, y in dataset.as_numpy_iterator()]
+    selected = [y for _, y in select(dataset, kept).as_numpy_iterator()]
+    assert selected == [expected[i] for i in kept]

@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 import tensorflow as tf
 from toy import blobs, compiled, largest_difference, network
 
@@ -100,7 +101,14 @@ def test_fit_on_arrays(form, from_arrays):
 
 
 @pytest.mark.parametrize(
-    "w", [W.astype("float64"), W.tolist(), tf.constant(W), tf.constant(W, tf.float64)]
+    "w",
+    [
+        W.astype("float64"),
+        W.tolist(),
+        W[:, None],
+        tf.constant(W),
+        tf.constant(W, tf.float64),
+    ],
 )
 def test_sample_weights(w):
     _, weights = assert_read(X, Y, sample_weight=w, batch_size=BATCH)
@@ -114,6 +122,12 @@ def test_sample_weights_need_not_be_floats(dtype):
     weights = trained(X, Y, batch_size=BATCH, sample_weight=w)
     expected = trained(X, Y, batch_size=BATCH, sample_weight=w.astype("float32"))
     assert_same(weights, expected)
+
+
+def test_a_column_of_sample_weights_trains_as_keras_takes_it():
+    column = slices(X, Y, W[:, None]).batch(BATCH)
+    expected = trained(slices(X, Y, W).batch(BATCH))
+    assert_same(trained(column), expected)
 
 
 def test_the_batch_size_of_arrays_is_32_or_as_given():
@@ -425,6 +439,11 @@ REFUSED = {
         TypeError,
         r"from_generator.*x of type generator",
     ),
+    "generator function": (
+        dataset(lambda: generator),
+        TypeError,
+        r"from_generator.*x of type function",
+    ),
     "iterator": (
         dataset(lambda: iter(slices(X, Y).batch(8))),
         TypeError,
@@ -580,6 +599,21 @@ REFUSED = {
         TypeError,
         r"^`x`.*sparse\.to_dense.*SparseTensor",
     ),
+    "SciPy": (
+        lambda: {"x": scipy.sparse.csr_array(X), "y": Y},
+        TypeError,
+        r"^`x` must be dense.*\.toarray\(\).*csr_array",
+    ),
+    "SciPy to split": (
+        lambda: {"x": scipy.sparse.csr_matrix(X), "y": Y, "validation_split": 0.2},
+        TypeError,
+        r"^`x` must be dense.*\.toarray\(\).*csr_matrix",
+    ),
+    "SciPy labels": (
+        labeled(scipy.sparse.csr_array(np.eye(3)[Y])),
+        TypeError,
+        r"^`y` must be dense.*\.toarray\(\)",
+    ),
     "list of lists": (
         lambda: {"x": X.tolist(), "y": Y},
         TypeError,
@@ -608,15 +642,15 @@ REFUSED = {
     "batch_size 8.0": (arrays_with(batch_size=8.0), TypeError, "batch_size=8.0"),
     "batch_size True": (arrays_with(batch_size=True), TypeError, "batch_size=True"),
     # Weights.
-    "column of weights": (
-        arrays_with(sample_weight=W[:, None]),
+    "columns of weights": (
+        arrays_with(sample_weight=np.stack([W, W], axis=1)),
         ValueError,
-        r"^`sample_weight` must have one number per sample.*\(28, 1\)",
+        r"^`sample_weight` must have one number per sample.*\(28, 2\)",
     ),
-    "column of weights in dataset": (
-        dataset(lambda: slices(X, Y, W[:, None]).batch(8)),
+    "columns of weights in dataset": (
+        dataset(lambda: slices(X, Y, np.stack([W, W], axis=1)).batch(8)),
         ValueError,
-        r"^`sample_weight` must have one number per sample.*\(28, 1\)",
+        r"^`sample_weight` must have one number per sample.*\(28, 2\)",
     ),
     "words as weights": (
         arrays_with(sample_weight=["a"] * 28),
@@ -626,7 +660,7 @@ REFUSED = {
     "dict of weights": (
         arrays_with(sample_weight={"probabilities": W}),
         TypeError,
-        "^`sample_weight` must be an array.*dict",
+        r"^`sample_weight` must be an array.*Received: a dict of \['probabilities'\]",
     ),
     "one weight": (arrays_with(sample_weight=2.0), TypeError, "first axis"),
     "too few weights": (
@@ -653,7 +687,16 @@ REFUSED = {
     ),
     "names": (labeled(np.array(["a", "b", "c"])[Y]), TypeError, "numpy.unique"),
     "three axes": (labeled(Y[:, None, None]), ValueError, r"\(28, 1, 1\)"),
-    "dict of labels": (labeled({"probabilities": Y}), TypeError, "^`y` must be an arr"),
+    "dict of labels": (
+        labeled({"probabilities": Y}),
+        TypeError,
+        "^`y` must be an array",
+    ),
+    "sorted labels to split": (
+        lambda: {"x": X, "y": np.sort(Y), "validation_split": 0.2},
+        ValueError,
+        r"holds out the end.*classes \[2\].*shuffle.*validation_split=0.2",
+    ),
     "names in dataset": (
         dataset(lambda: slices(X, np.array(["a", "b", "c"])[Y]).batch(8)),
         TypeError,
@@ -670,6 +713,12 @@ for fraction in (1.0, -0.1, 1.5, 0.999, float("nan")):
         arrays_with(validation_split=fraction),
         ValueError,
         f"leave samples for training.*validation_split={fraction} for 28 samples",
+    )
+for fraction in ("0.2", True):
+    REFUSED[f"validation_split={fraction!r}"] = (
+        arrays_with(validation_split=fraction),
+        TypeError,
+        f"^`validation_split` must be a number.*{fraction!r}",
     )
 
 

@@ -99,6 +99,12 @@ def test_a_source_has_its_own_labels_weights_and_batch_size(beside):
         model.fit(ById(), verbose=0, callbacks=[OverloadingCallback()], **beside)
 
 
+def test_a_source_needs_the_callback():
+    source = InMemory(X, Y)
+    with pytest.raises(TypeError, match=r"^`x` may be a source.*Received: x=<"):
+        compiled(network()).fit(source, verbose=0)
+
+
 def test_a_source_cannot_be_split():
     model = compiled(network())
     with pytest.raises(ValueError, match=r"`validation_split` works with arrays"):
