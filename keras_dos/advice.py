@@ -3,11 +3,16 @@
 import warnings
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 # Mean squared distance to the neighbors, in units of that at the refresh, above which
 # embeddings are far from those stored. About 1 is usual, up to 4 with heavy Dropout.
 FAR_OFF = 5.0
 # Epochs of so many times the samples are hardly what r was meant to ask for.
 LONG_EPOCH = 10
+# The fraction of samples with an equal neighbor above which data were repeated.
+MANY_COPIES = 0.5
 
 
 def of_long_epochs(z: int, m: int, r: Any) -> None:
@@ -73,3 +78,49 @@ def of_no_round(first: int) -> None:
         f"start_from_epoch={first}.",
         stacklevel=3,
     )
+
+
+def of_a_moving_warm_up(initial_epoch: int, epochs: int) -> None:
+    """Warn that a `fit` that goes on has a warm-up of its own length.
+
+    Args:
+        initial_epoch: The first epoch, from 0.
+        epochs: The number of the last epoch.
+    """
+    warnings.warn(
+        "`warmup_epochs` defaults to two thirds of `epochs`, so it may differ from "
+        "that of the training that this one goes on with: pass `warmup_epochs`. "
+        f"Received: initial_epoch={initial_epoch}, epochs={epochs}.",
+        stacklevel=4,
+    )
+
+
+def of_copies(share: float) -> None:
+    """Warn if many samples have an equal one as their nearest neighbor.
+
+    Args:
+        share: The fraction of samples with a neighbor at distance 0.
+    """
+    if share > MANY_COPIES:
+        warnings.warn(
+            "Many samples have a copy in the data, which is their nearest neighbor and "
+            "teaches nothing: use `epochs` instead of .repeat(), `r` instead of "
+            "copies, and remove duplicates. Received: equal embeddings of "
+            f"{share:.0%} of the samples.",
+            stacklevel=4,
+        )
+
+
+def of_weights_of_zero(ids: NDArray[np.int64]) -> None:
+    """Warn of samples that a weight of 0 does not leave out.
+
+    Args:
+        ids: Those with a weight of 0.
+    """
+    if len(ids):
+        warnings.warn(
+            "Samples of weight 0 add nothing to the loss, but still are neighbors of "
+            "others and count in the class sizes: remove them from the data. Received: "
+            f"{len(ids):,} of them, such as {ids[:5].tolist()}.",
+            stacklevel=4,
+        )

@@ -112,10 +112,15 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._restore(_read(self._path))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prepare to pass over the steps of this epoch that were taken before."""
+        """Note the epoch."""
         self._epoch = epoch
         _keras.set_initial_epoch(self.model, None)  # Or the next `fit` had it too.
-        if self._passed:
+
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Pass over the steps of the first epoch that were taken before."""
+        if batch == 0 and self._passed:
             _pass_over(self.model, self._passed)
 
     def on_train_batch_end(

@@ -192,12 +192,6 @@ class OverloadingCallback(keras.callbacks.Callback):
                 f"Received: a model of type {type(self.model).__name__}."
             )
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prepare what this epoch trains on."""
-        self._rounds.begin_epoch(epoch)
-        self.model.set_training_prior(self._rounds.training_prior)
-        self.model.choose_train_function(self._rounds.slots)
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add the measures of the last overloading to the logs."""
         if logs is not None:
@@ -218,3 +212,18 @@ class OverloadingCallback(keras.callbacks.Callback):
     def __getstate__(self) -> dict[str, Any]:
         # Without what Keras sets for a training: its model and parameters.
         return {**self.__dict__, **vars(keras.callbacks.Callback())}
+
+
+class BeginEpoch(keras.callbacks.Callback):
+    """Prepares what an epoch trains on, when all other callbacks have begun it.
+
+    Some of them change the weights that the embeddings are computed with, such as
+    `keras.callbacks.SwapEMAWeights`. `DOSModel.fit` adds it.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Prepare the epoch."""
+        rounds: Rounds = self.model.rounds
+        rounds.begin_epoch(epoch)
+        self.model.set_training_prior(rounds.training_prior)
+        self.model.choose_train_function(rounds.slots)

@@ -29,6 +29,13 @@ class CompiledLoss:
 
     def __init__(self, loss: Any) -> None:
         self._per_example = per_example(loss)
+        ignored = getattr(loss, "ignore_class", None)
+        if ignored is not None:
+            raise ValueError(
+                "The loss of `compile` must count all samples, since the rounds train "
+                "on all classes: leave `ignore_class` out, and samples of that class "
+                f"too. Received: ignore_class={ignored}."
+            )
         if _calls_in_its_own_way(loss):
             raise ValueError(
                 "The loss of `compile` must implement `call(y_true, y_pred)`, which "
@@ -90,7 +97,7 @@ def per_example(loss: Any) -> Callable[[Any, Any], Any]:
             'compile(loss="sparse_categorical_crossentropy"). '
             f"Received: loss={loss!r}."
         )
-    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+    if _is_alias(loss):
         return _crossentropy
     function = keras.losses.get(loss)
     if not isinstance(function, keras.losses.Loss):
@@ -118,6 +125,11 @@ def _repeated(y: Any, times: int) -> Any:
 def over_replicas(value: Any) -> Any:
     """Undo the division of a reduced loss by the number of replicas, for the logs."""
     return value * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _is_alias(loss: Any) -> bool:
+    """Return whether `compile` chooses the cross-entropy that fits the labels."""
+    return isinstance(loss, str) and loss.lower() in ("crossentropy", "ce")
 
 
 def _crossentropy(y: Any, p: Any) -> Any:
@@ -149,6 +161,8 @@ def is_crossentropy(loss: Any) -> bool:
         >>> is_crossentropy(keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
         False
     """
+    if _is_alias(loss):
+        return True
     found = keras.losses.get(loss)
     functions = (
         keras.losses.sparse_categorical_crossentropy,

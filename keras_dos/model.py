@@ -10,7 +10,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dos._keras import SeveralWorkers
+from keras_dos.callback import BeginEpoch
 from keras_dos.compiled_loss import over_replicas, per_example
+from keras_dos.compiled_metrics import MetricsOfProbabilities
 from keras_dos.outputs import check_outputs, output_of_layer
 from keras_dos.preparation import begin_rounds, check_training, split_callbacks
 from keras_dos.rounds import Rounds
@@ -21,7 +23,7 @@ from keras_dos.training_prior import RemembersPrior
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
-class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
+class DOSModel(RemembersPrior, MetricsOfProbabilities, SeveralWorkers, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
@@ -204,7 +206,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         for name in ("x", "y", "sample_weight", "batch_size", "validation_split"):
             del arguments[name]
         # First, so that what it adds to the logs reaches the other callbacks.
-        arguments["callbacks"] = [overloading, *others]
+        arguments["callbacks"] = [overloading, *others, BeginEpoch()]
         arguments["validation_batch_size"] = validation_batch_size or batch_size
         arguments["shuffle"] = False  # The rounds order the quadruplets.
         with self._trained_by(rounds):
@@ -279,14 +281,6 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         per_example(self.loss)
         p = y_pred["probabilities"]
         return super().compute_loss(x, y, p, sample_weight, training)
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Update and return the metrics of `compile` on the class probabilities."""
-        p = y_pred["probabilities"]
-        metrics: dict[str, Any] = super().compute_metrics(x, y, p, sample_weight)
-        return metrics
 
     def reset_metrics(self) -> None:
         """Reset all metrics, including the parts of the micro-cluster loss."""

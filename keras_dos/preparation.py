@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from numpy.typing import NDArray
 
-from keras_dos import _checks, _keras
+from keras_dos import _checks, _keras, advice
 from keras_dos.backup import BackupAndRestore
 from keras_dos.callback import OverloadingCallback
 from keras_dos.rounds import Rounds
-from keras_dos.samples import SampleSource
+from keras_dos.samples import InMemory, SampleSource
 from keras_dos.schedule import planned_epoch
 from keras_dos.settings import Settings
 from keras_dos.workers import Workers
@@ -93,6 +94,12 @@ def check_training(
             "`class_weight` must be left out on several machines: pass weights of the "
             f"samples as `sample_weight`. Received: class_weight={class_weight}."
         )
+    weights = [] if class_weight is None else list(class_weight.values())
+    if not np.isfinite(weights).all():
+        raise ValueError(
+            f"`class_weight` must be finite. Received: class_weight={class_weight}."
+        )
+    _check_overridden(model)
     loss_weights = _keras.compiled_loss_weights(model)
     if loss_weights is not None:
         raise ValueError(
@@ -104,6 +111,17 @@ def check_training(
         raise ValueError(
             "The model has nothing to train: set `trainable` to True for some layers "
             "and compile again. Received: no trainable weights."
+        )
+
+
+def _check_overridden(model: keras.Model) -> None:
+    own = next(c for c in type(model).__mro__ if "compute_loss" in vars(c))
+    if not own.__module__.startswith("keras_dos."):
+        raise ValueError(
+            "`compute_loss` must not be overridden with OverloadingCallback, which "
+            "computes the losses of a micro-cluster instead: pass a loss to `compile`, "
+            "which becomes H, and a MicroClusterObjective as `loss_form`. "
+            f"Received: {own.__name__}.compute_loss."
         )
 
 
@@ -130,18 +148,14 @@ def begin_rounds(
         model: A compiled DOSModel.
         settings: The user's settings.
         source: The samples.
-        arguments: Those of `fit`: "epochs", "shuffle" and "class_weight".
+        arguments: Those of `fit`, by name.
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
         TypeError: If a setting is of the wrong type.
         ValueError: If the model, the settings and the samples do not fit together.
     """
-    # The head must give probabilities on real samples.
-    x = _some_inputs(source)
-    p = ops.convert_to_numpy(model.classifier(x, training=False))
-    if np.isfinite(p).all():  # Otherwise the first round reports the error.
-        _checks.probabilities("probabilities", p)
+    _check_first_outputs(model, source)
     strategy = model.distribute_strategy
     if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
         # Under a strategy Keras builds loss and metrics from the first batch of `fit`
@@ -160,6 +174,8 @@ def begin_rounds(
             **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
     epochs = arguments["epochs"]
+    if arguments["initial_epoch"] and settings.warmup_depends_on_epochs:
+        advice.of_a_moving_warm_up(arguments["initial_epoch"], epochs)
     _check_adjusted_once(model.loss, settings, epochs, rounds.parameters.k_max)
     plan = planned_epoch(settings.planned, 0, epochs)
     if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:
@@ -184,13 +200,40 @@ def _check_adjusted_once(
         )
 
 
-def _some_inputs(source: SampleSource) -> Any:
+def _check_first_outputs(model: keras.Model, source: SampleSource) -> None:
+    """Raise unless the head gives probabilities on real samples.
+
+    A network may know what to do with inputs that are not finite: its outputs tell.
+    """
+    not_finite = np.empty(0, np.int64)
+    if isinstance(source, InMemory):
+        not_finite = source.not_finite()
+    for ids in (np.arange(min(len(source.classes), 8)), not_finite[:8]):
+        if not len(ids):
+            continue
+        p = ops.convert_to_numpy(model.classifier(_inputs(source, ids), training=False))
+        if np.isfinite(p).all():
+            _checks.probabilities("probabilities", p)
+        elif len(not_finite):
+            raise ValueError(
+                "`x` must be finite: drop or replace what is missing. Received: NaN or "
+                f"infinity in {len(not_finite):,} of {len(source.classes):,} samples, "
+                f"such as {not_finite[:5].tolist()}."
+            )
+        else:
+            raise ValueError(
+                "The model must give finite probabilities before it trains: its "
+                "weights are not finite, or its inputs are too large. Received: NaN or "
+                f"infinity for samples {ids[~np.isfinite(p).all(axis=1)].tolist()}."
+            )
+
+
+def _inputs(source: SampleSource, ids: NDArray[np.int64]) -> Any:
     """Return a few inputs, as the network takes them.
 
     Raises:
         ValueError: If there are none.
     """
-    ids = np.arange(min(len(source.classes), 8))
     for _, x in source.inputs(ids, len(ids)):
         return x
     raise ValueError(

@@ -81,6 +81,14 @@ class Settings:
         if self.logit_adjustment is not None:
             _checks.number("logit_adjustment", self.logit_adjustment, below=MOST_TAU)
         _checks.seed("seed", self.seed)
+        without = isinstance(self.k, int) and self.k == 0
+        for name in ("embedding_weight", "loss_form"):
+            given, default = getattr(self, name), getattr(type(self), name)
+            if without and given != default:
+                raise ValueError(
+                    f"`{name}` must be left out with k=0: without neighbors there is "
+                    f"no embedding loss. Received: {name}={given!r}, k=0."
+                )
 
     def class_parameters(self, counts: NDArray[np.int64]) -> ClassParameters:
         """Return the class-wise k and r, and the size of Z'.
@@ -115,6 +123,11 @@ class Settings:
         """Return τ of epochs that have a prior; `k_max` is the largest k of a class."""
         given = self.logit_adjustment
         return float(k_max > 0) if given is None else given
+
+    @property
+    def warmup_depends_on_epochs(self) -> bool:
+        """Whether nobody said how long the warm-up is."""
+        return self.schedule is None and self.warmup_epochs is None
 
     @property
     def planned(self) -> Schedule:

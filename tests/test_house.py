@@ -22,6 +22,7 @@ ROOMS = (
     # The model and its callback.
     "model",
     "training_prior",
+    "compiled_metrics",
     "preparation",
     "backup",
     "callback",

@@ -6,6 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+
+# Rows; NumPy takes a byte for each of their numbers.
+_CHECKED_AT_ONCE = 4096
 
 
 def read_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
@@ -90,6 +94,24 @@ def n_samples(rows: tuple[Any, ...]) -> int:
 def gather_rows(structure: Any, ids: tf.Tensor) -> Any:
     """Return the rows `ids` of every tensor in a nested structure."""
     return tf.nest.map_structure(lambda t: tf.gather(t, ids), structure)
+
+
+def finite_rows(structure: Any) -> NDArray[np.bool_]:
+    """Return of each row whether its numbers are finite, in all tensors of a structure.
+
+    Example:
+        >>> finite_rows({"a": tf.constant([1.0, np.nan]), "b": tf.constant([1, 2])})
+        array([ True, False])
+    """
+    leaves = tf.nest.flatten(structure)
+    finite = np.ones(len(leaves[0]), bool)
+    for leaf in leaves:
+        if leaf.dtype.is_floating:
+            values = leaf.numpy().reshape(len(leaf), -1)
+            for start in range(0, len(values), _CHECKED_AT_ONCE):
+                part = slice(start, start + _CHECKED_AT_ONCE)
+                finite[part] &= np.isfinite(values[part]).all(axis=1)
+    return finite
 
 
 def _tensor(name: str, value: Any) -> tf.Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dos import _checks
+from keras_dos import _checks, advice
 from keras_dos.labels import labels_of, sparse_labels
-from keras_dos.samples.arrays import gather_rows, read_arrays
+from keras_dos.samples.arrays import finite_rows, gather_rows, read_arrays
 from keras_dos.samples.dataset import read_dataset
 
 
@@ -35,9 +35,9 @@ class InMemory:
     Raises:
         TypeError: If the data cannot be read in one pass, or an argument is of the
             wrong type.
-        ValueError: If the data is infinite, empty, not batched, or badly labeled, if a
-            dataset takes more than half of the free memory, or if `y`, `sample_weight`
-            or `batch_size` is given with a dataset.
+        ValueError: If the data is endless, empty, not batched or badly labeled, if a
+            weight is not finite, if a dataset takes more than half of the free memory,
+            or if `y`, `sample_weight` or `batch_size` is given with a dataset.
 
     Example:
         >>> source = InMemory(np.arange(6.0), np.array([0, 0, 1, 1, 1, 1]))
@@ -71,6 +71,10 @@ class InMemory:
         self.classes = _classes(labels, n_classes)
         self._rows = (x, labels, *map(_one_per_sample, weights))
 
+    def not_finite(self) -> NDArray[np.int64]:
+        """Return the ids of samples whose x has a NaN or an infinity, shape (z,)."""
+        return np.flatnonzero(~finite_rows(self._rows[0]))
+
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
         rows = tf.data.Dataset.from_tensor_slices(ids).batch(batch_size)
@@ -101,8 +105,17 @@ def _one_per_sample(weight: tf.Tensor) -> tf.Tensor:
             "`sample_weight` must have one number per sample, shape (m,). Received: "
             f"shape {tuple(weight.shape)}, dtype {weight.dtype.name}."
         )
+    finite = finite_rows(weight)
+    if not finite.all():
+        raise ValueError(
+            "`sample_weight` must be finite. "
+            f"Received: {np.sum(~finite)} NaN or infinite weights, such as that of "
+            f"sample {np.argmin(finite)}."
+        )
+    weight = tf.reshape(weight, [-1])
+    advice.of_weights_of_zero(np.flatnonzero(weight.numpy() == 0))
     with tf.device("CPU:0"):
-        return tf.reshape(weight, [-1])
+        return tf.identity(weight)
 
 
 def _refuse_beside_a_dataset(**arguments: Any) -> None:

@@ -1,0 +1,153 @@
+"""What once was silently wrong, or found out only after the warm-up."""
+
+import keras
+import numpy as np
+import pytest
+from toy import blobs, compiled, network
+
+from keras_dos import DOSModel, OverloadingCallback
+from keras_dos.samples import InMemory
+
+X, Y = blobs()
+
+
+def fit(model=None, x=X, y=Y, callbacks=(), settings=None, **arguments):
+    model = model or compiled(network())
+    own = OverloadingCallback(**(settings or {"k": 3, "warmup_epochs": 1}))
+    arguments = {"epochs": 2, "verbose": 0, **arguments}
+    return model, model.fit(x, y, callbacks=[*callbacks, own], **arguments)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_found_before_the_first_step(value):
+    x = X.copy()
+    x[[40, 7], 2] = value
+    with pytest.raises(ValueError, match=r"`x` must be finite.*in 2 of 78.*\[7, 40\]"):
+        fit(x=x)
+
+
+def test_a_network_may_know_what_to_do_with_missing_values():
+    inputs = keras.Input((6,))
+    known = keras.ops.where(keras.ops.isnan(inputs), 0.0, inputs)
+    e = keras.layers.Dense(5, "tanh")(known)
+    p = keras.layers.Dense(3, "softmax")(e)
+    x = X.copy()
+    x[3, 2] = np.nan
+    model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+    _, history = fit(compiled(model), x=x)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_rows_are_checked_in_parts():
+    x = np.zeros((10_000, 2), np.float32)
+    x[[0, 4095, 4096, 9_999], [0, 1, 0, 1]] = np.nan
+    ids = InMemory({"a": x, "b": np.arange(10_000)}, np.zeros(10_000, int)).not_finite()
+    assert ids.tolist() == [0, 4095, 4096, 9_999]
+
+
+def test_weights_that_are_not_finite_are_refused():
+    model = compiled(network())
+    model.head.layers[-1].bias.assign([0.0, np.nan, 0.0])
+    with pytest.raises(ValueError, match="finite probabilities before it trains"):
+        fit(model)
+    weights = np.ones(len(Y))
+    weights[[5, 9]] = np.nan, np.inf
+    with pytest.raises(ValueError, match="`sample_weight` must be finite.*2 NaN.*5"):
+        fit(sample_weight=weights)
+    with pytest.raises(ValueError, match="`class_weight` must be finite.*nan"):
+        fit(class_weight={0: 1.0, 1: np.nan, 2: 1.0})
+
+
+def test_weights_of_zero_are_told_of():
+    weights = np.ones(len(Y))
+    weights[[5, 9]] = 0
+    with pytest.warns(UserWarning, match=r"Samples of weight 0.*: 2 of.*\[5, 9\]"):
+        fit(sample_weight=weights)
+
+
+def test_metrics_are_those_of_the_probabilities():
+    plain, named = (
+        compiled(network(), metrics=metrics)
+        for metrics in (["accuracy"], {"probabilities": ["accuracy"]})
+    )
+    expected, found = (fit(model)[1].history for model in (plain, named))
+    assert found["accuracy"] == expected["accuracy"]
+    model = network()
+    for name in ("metrics", "weighted_metrics"):
+        with pytest.raises(ValueError, match=rf"`{name}` of a DOSModel.*'embedding'"):
+            model.compile("sgd", "mse", **{name: {"embedding": ["mse"]}})
+
+
+def test_compile_has_the_arguments_of_keras():
+    model = network()
+    loss = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, None, {"probabilities": ["accuracy"]}, jit_compile=False)
+    model.evaluate(X, Y, verbose=0)
+    assert {"loss", "accuracy"} <= set(model.get_metrics_result())
+    again = network()
+    again.compile_from_config(model.get_compile_config())
+    assert again.get_compile_config()["metrics"] == ["accuracy"]
+
+
+def test_ignored_classes_are_refused():
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=2)
+    with pytest.raises(ValueError, match="leave `ignore_class` out.*ignore_class=2"):
+        fit(compiled(network(), loss=loss))
+
+
+def test_an_overridden_loss_is_refused():
+    class Own(DOSModel):
+        def compute_loss(self, *args, **kwargs):
+            return 0.0
+
+    plain = network()
+    model = compiled(Own(plain.input, plain.output))
+    with pytest.raises(ValueError, match=r"`compute_loss` must not.*Own\.compute_loss"):
+        fit(model)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"embedding_weight": 0.5}, {"loss_form": "paper"}]
+)
+def test_settings_of_neighbors_are_refused_without_neighbors(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=rf"`{name}` must be left out with k=0"):
+        OverloadingCallback(k=0, **settings)
+
+
+def test_a_warm_up_that_moves_is_told_of():
+    model, _ = fit(epochs=3)
+    with pytest.warns(UserWarning, match="pass `warmup_epochs`.*initial_epoch=3"):
+        fit(model, settings={"k": 3}, initial_epoch=3, epochs=6)
+
+
+def test_copies_of_samples_are_told_of():
+    x, y = np.concatenate([X, X]), np.concatenate([Y, Y])
+    settings = {"k": 3, "warmup_epochs": 1, "embeddings": "pass"}
+    with pytest.warns(UserWarning, match=r"Many samples have a copy.*100% of"):
+        fit(x=x, y=y, settings=settings)
+
+
+@pytest.mark.slow
+def test_rounds_begin_after_other_callbacks_have_changed_the_weights():
+    """SwapEMAWeights has the averaged weights in the model between two epochs."""
+    seen = []
+
+    class Search:
+        def search(self, vectors, k):
+            seen.append(vectors[:, :1].copy())
+            raise InterruptedError
+
+    class Raw(keras.callbacks.Callback):
+        """Embeds with the weights that the epoch trains."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.embeddings = self.model.embedder.predict(X, verbose=0)
+
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9)
+    model, raw = compiled(network(), optimizer=optimizer), Raw()
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    settings = {"warmup_epochs": 1, "neighbor_search": Search(), "embeddings": "pass"}
+    with pytest.raises(InterruptedError):
+        fit(model, callbacks=[swap, raw], settings={"k": 3, **settings})
+    np.testing.assert_allclose(seen[0][:, 0], raw.embeddings[Y == 0][:, 0], atol=1e-6)
