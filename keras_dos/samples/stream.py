@@ -23,10 +23,10 @@ WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 _CHANGED = (
     "The dataset does not yield the same samples in the same order in each pass, so "
     "neighbors would belong to other samples. Remove .shuffle() or give it "
-    "reshuffle_each_iteration=False; read files in a fixed order; or let samples carry "
-    "their ids: dataset.enumerate() before .shuffle() and .batch(). A generator must "
-    "begin anew in each pass. Received: labels, or a number of samples, that differ "
-    "from those of the first pass."
+    "reshuffle_each_iteration=False; read files in a fixed order, with shuffle=False "
+    "in list_files; let a generator begin anew in each pass; or let samples carry "
+    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: labels, "
+    "or a number of samples, that differ from those of the first pass."
 )
 
 
