@@ -20,7 +20,7 @@ from keras_dos.samples.checked import checked
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
 from keras_dos.schedule import Epoch, check_schedule, first_round, planned_epoch
 from keras_dos.search import get_search
-from keras_dos.search.first import SearchOfFirst
+from keras_dos.search.first import of_first
 from keras_dos.settings import Settings
 from keras_dos.training_loss import TrainingLoss
 from keras_dos.workers import Workers
@@ -86,9 +86,8 @@ class Rounds:
         shuffle: bool = True,
         class_weight: ClassWeight | None = None,
     ) -> None:
-        source = checked(source)
+        self._source = source = checked(source)
         self._settings = settings
-        self._source = source
         counts = class_counts(source.classes, n_classes)
         self.parameters = settings.class_parameters(counts)
         z, m = self.parameters.n_quadruplets, len(source.classes)
@@ -102,9 +101,7 @@ class Rounds:
         self._workers = Workers(tf.distribute.get_strategy())
         k_and_r = self.parameters.k, self.parameters.sizes
         self._workers.check_same_data(source.classes, *k_and_r, settings.seed % 2**63)
-        self._search = get_search(settings.neighbor_search)
-        if self._workers.count > 1:
-            self._search = SearchOfFirst(self._search, self._workers)
+        self._search = of_first(get_search(settings.neighbor_search), self._workers)
         recorded = settings.embeddings == "training" and self.parameters.k_max > 0
         self._embeddings = Embeddings(source, embedder, recorded)
         k_max, d = self.parameters.k_max, self._d

@@ -46,3 +46,8 @@ class SearchOfFirst:
                 "the reason. Received: its search for all workers failed."
             )
         return self._workers.from_first(ids), self._workers.from_first(distances)
+
+
+def of_first(search: NeighborSearch, workers: Workers) -> NeighborSearch:
+    """Return a search that the first of several workers does for all."""
+    return search if workers.count == 1 else SearchOfFirst(search, workers)
