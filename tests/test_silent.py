@@ -52,9 +52,9 @@ def test_weights_that_are_not_finite_are_refused():
         fit(model)
     weights = np.ones(len(Y))
     weights[[5, 9]] = np.nan, np.inf
-    with pytest.raises(ValueError, match="`sample_weight` must be finite.*2 NaN.*5"):
+    with pytest.raises(ValueError, match=r"`sample_weight` must be finite.*2 NaN.*5"):
         fit(sample_weight=weights)
-    with pytest.raises(ValueError, match="`class_weight` must be finite.*nan"):
+    with pytest.raises(ValueError, match=r"`class_weight` must be finite.*nan"):
         fit(class_weight={0: 1.0, 1: np.nan, 2: 1.0})
 
 
@@ -91,7 +91,7 @@ def test_compile_has_the_arguments_of_keras():
 
 def test_ignored_classes_are_refused():
     loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=2)
-    with pytest.raises(ValueError, match="leave `ignore_class` out.*ignore_class=2"):
+    with pytest.raises(ValueError, match=r"leave `ignore_class` out.*ignore_class=2"):
         fit(compiled(network(), loss=loss))
 
 
