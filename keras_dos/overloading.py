@@ -140,8 +140,7 @@ def overload(
     )
     quadruplets = Quadruplets(samples, np.maximum(neighbors, 0), weights, table)
     unit = distance_unit(np.concatenate(distances), spread)
-    if unit:
-        advice.of_copies(copied / max(1, len(overloaded)))
+    advice.of_copies(copied / max(1, len(overloaded)) if unit else 0.0)
     ordered = quadruplets.ordered(np.lexsort((samples, copy)))
     return Round(ordered, unit, variances)  # Line 21.
 
