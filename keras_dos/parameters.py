@@ -149,7 +149,7 @@ def check_r(r: Any) -> None:
     if isinstance(r, str) and r in ("balance", "moderate"):
         return
     values = _class_wise("r", r, _checks.is_number, '"balance", "moderate", a number')
-    if not all(0 < v <= MOST for v in values):
+    if not all(0 < _checks.as_float("r", v) <= MOST for v in values):
         raise ValueError(f"`r` must be positive and at most {MOST}. Received: r={r!r}.")
 
 
