@@ -9,12 +9,12 @@ import tensorflow as tf
 from keras_dos.workers import Workers
 
 
-def compiled_loss_weights(model: keras.Model) -> Any:
-    """Return the `loss_weights` of `compile`, or None.
+def compiled(model: keras.Model, name: str) -> Any:
+    """Return an argument of `compile` other than the optimizer and the loss, or None.
 
     The public `get_compile_config` also serializes the loss, and warns about lambdas.
     """
-    return model._compile_config.config["loss_weights"]
+    return model._compile_config.config[name]
 
 
 def operation_of(tensor: Any) -> Any:

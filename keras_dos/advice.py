@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 FAR_OFF = 5.0
 # Epochs of so many times the samples are hardly what r was meant to ask for.
 LONG_EPOCH = 10
-# The fraction of samples with an equal neighbor above which data were repeated.
+# The fraction of samples that occur again above which data were repeated.
 MANY_COPIES = 0.5
 
 
@@ -96,17 +96,17 @@ def of_a_moving_warm_up(initial_epoch: int, epochs: int) -> None:
 
 
 def of_copies(share: float) -> None:
-    """Warn if many samples have an equal one as their nearest neighbor.
+    """Warn if many samples occur more than once.
 
     Args:
-        share: The fraction of samples with a neighbor at distance 0.
+        share: The fraction of samples that do.
     """
     if share > MANY_COPIES:
         warnings.warn(
             "Many samples have a copy in the data, which is their nearest neighbor and "
             "teaches nothing: use `epochs` instead of .repeat(), `r` instead of "
-            "copies, and remove duplicates. Received: equal embeddings of "
-            f"{share:.0%} of the samples.",
+            "copies, and remove duplicates. Received: another sample like it for "
+            f"{share:.0%} of them.",
             stacklevel=4,
         )
 

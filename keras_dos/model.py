@@ -12,8 +12,7 @@ from keras import ops
 from keras_dos._keras import SeveralWorkers
 from keras_dos.callback import BeginEpoch
 from keras_dos.compiled_loss import over_replicas, per_example
-from keras_dos.compiled_metrics import MetricsOfProbabilities
-from keras_dos.outputs import check_outputs, output_of_layer
+from keras_dos.outputs import check_metrics, check_outputs, output_of_layer
 from keras_dos.preparation import begin_rounds, check_training, split_callbacks
 from keras_dos.rounds import Rounds
 from keras_dos.samples.quadruplets import are_quadruplets
@@ -23,7 +22,7 @@ from keras_dos.training_prior import RemembersPrior
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
-class DOSModel(RemembersPrior, MetricsOfProbabilities, SeveralWorkers, keras.Model):
+class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
@@ -157,8 +156,8 @@ class DOSModel(RemembersPrior, MetricsOfProbabilities, SeveralWorkers, keras.Mod
         * In the rounds, `loss` includes the embedding loss and the adjusted H;
           `val_loss` is always the plain loss of `compile`. `class_weight` and
           `sample_weight` weight both parts of the loss.
-        * The default of `warmup_epochs` depends on `epochs`: if you pass
-          `initial_epoch`, set `warmup_epochs` too, so that the warm-up does not move.
+        * If you pass `initial_epoch`, set `warmup_epochs` too: its default depends on
+          `epochs`.
 
         Args:
             x: An array or a nested structure of arrays; a finite and batched
@@ -281,6 +280,14 @@ class DOSModel(RemembersPrior, MetricsOfProbabilities, SeveralWorkers, keras.Mod
         per_example(self.loss)
         p = y_pred["probabilities"]
         return super().compute_loss(x, y, p, sample_weight, training)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update and return the metrics of `compile` on the class probabilities."""
+        check_metrics(self)
+        p = y_pred["probabilities"]
+        return dict(super().compute_metrics(x, y, p, sample_weight))
 
     def reset_metrics(self) -> None:
         """Reset all metrics, including the parts of the micro-cluster loss."""

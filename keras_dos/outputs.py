@@ -128,3 +128,22 @@ def _check_before_the_end(tensor: Any, probabilities: Any, name: Any) -> None:
             "embedding to the probabilities needs a layer of its own. "
             f"Received: embedding={name!r}, whose output is the probabilities."
         )
+
+
+def check_metrics(model: keras.Model) -> None:
+    """Raise if `compile` got metrics of the embedding, which has no labels.
+
+    Args:
+        model: A compiled DOSModel.
+
+    Raises:
+        ValueError: If a dict of metrics has another key than "probabilities".
+    """
+    for name in ("metrics", "weighted_metrics"):
+        metrics = _keras.compiled(model, name)
+        if isinstance(metrics, dict) and set(metrics) - {"probabilities"}:
+            raise ValueError(
+                f"`{name}` of a DOSModel measure its class probabilities: pass a list, "
+                'or a dict with the one key "probabilities". '
+                f"Received: keys {list(metrics)}."
+            )

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dos import advice
 from keras_dos.draws import (
     WeightSampler,
     draw_copies,
@@ -121,7 +120,7 @@ def overload(
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
 
-    parts, distances, copied = [], [np.empty(0, np.float32)], 0
+    parts, distances = [], [np.empty(0, np.float32)]
     for j in np.flatnonzero(parameters.counts):  # Line 10.
         members = np.flatnonzero(classes == j)
         neighbors = np.full((len(members), parameters.k_max), -1, np.int32)
@@ -130,7 +129,6 @@ def overload(
             ids, squared = self_neighbors(table[rows], int(k[j]), search)
             neighbors[:, : ids.shape[1]] = rows[ids]
             distances.append(squared.ravel())
-            copied += np.sum(squared[:, :1] == 0)
         copies, places = draw_copies(len(members), int(parameters.sizes[j]), rng)
         weights = sampled_weights(sampler, neighbors[places] >= 0, rng)  # Line 17.
         parts.append((copies, members[places], neighbors[places], weights))  # Line 18.
@@ -139,10 +137,11 @@ def overload(
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
     quadruplets = Quadruplets(samples, np.maximum(neighbors, 0), weights, table)
-    unit = distance_unit(np.concatenate(distances), spread)
-    advice.of_copies(copied / max(1, len(overloaded)) if unit else 0.0)
-    ordered = quadruplets.ordered(np.lexsort((samples, copy)))
-    return Round(ordered, unit, variances)  # Line 21.
+    return Round(  # Line 21.
+        quadruplets.ordered(np.lexsort((samples, copy))),
+        distance_unit(np.concatenate(distances), spread),
+        variances,
+    )
 
 
 def _rows(array: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:

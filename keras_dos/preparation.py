@@ -100,7 +100,7 @@ def check_training(
             f"`class_weight` must be finite. Received: class_weight={class_weight}."
         )
     _check_overridden(model)
-    loss_weights = _keras.compiled_loss_weights(model)
+    loss_weights = _keras.compiled(model, "loss_weights")
     if loss_weights is not None:
         raise ValueError(
             "`loss_weights` must be left out of `compile`: OverloadingCallback weights "
@@ -174,8 +174,10 @@ def begin_rounds(
             **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
     epochs = arguments["epochs"]
-    if arguments["initial_epoch"] and settings.warmup_depends_on_epochs:
+    if 0 < arguments["initial_epoch"] < epochs and settings.warmup_depends_on_epochs:
         advice.of_a_moving_warm_up(arguments["initial_epoch"], epochs)
+    if rounds.parameters.k_max and isinstance(source, InMemory):
+        advice.of_copies(source.share_of_copies())
     _check_adjusted_once(model.loss, settings, epochs, rounds.parameters.k_max)
     plan = planned_epoch(settings.planned, 0, epochs)
     if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:

@@ -356,16 +356,25 @@ def test_a_warm_up_without_end_is_refused():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_diverged_embeddings_end_with_a_remedy(value):
     x, y = blobs()
-    x[3, 2] = value  # One number of an embedding is enough.
-    model = compiled(identity_network())
+    inputs = keras.Input((6,))
+    e = keras.layers.Dense(5, name="f")(inputs)
+    p = keras.layers.Dense(3, "softmax")(e)
+    model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
+    bias = np.array([0, 0, value, 0, 0])  # One number of an embedding is enough.
+    diverge = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: model.get_layer("f").bias.assign(bias)
+    )
     with pytest.raises(
-        ValueError, match=r"not finite.*clipnorm.*Received: 1 of 78.*epoch 1"
+        ValueError, match=r"not finite.*clipnorm.*Received: 78 of 78.*epoch 1"
     ):
         model.fit(
             x,
             y,
             verbose=0,
-            callbacks=[OverloadingCallback(warmup_epochs=0, embeddings="pass")],
+            callbacks=[
+                OverloadingCallback(warmup_epochs=0, embeddings="pass"),
+                diverge,
+            ],
         )
 
 

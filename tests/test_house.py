@@ -22,7 +22,6 @@ ROOMS = (
     # The model and its callback.
     "model",
     "training_prior",
-    "compiled_metrics",
     "preparation",
     "backup",
     "callback",

@@ -21,7 +21,7 @@ def model():
 def test_the_loss_weights_of_compile(weights):
     compiled = model()
     compiled.compile("sgd", loss=lambda y, p: p[:, 0], loss_weights=weights)
-    assert _keras.compiled_loss_weights(compiled) == weights
+    assert _keras.compiled(compiled, "loss_weights") == weights
 
 
 def test_the_operation_and_the_inputs_of_a_tensor():

@@ -72,21 +72,17 @@ def test_metrics_are_those_of_the_probabilities():
     )
     expected, found = (fit(model)[1].history for model in (plain, named))
     assert found["accuracy"] == expected["accuracy"]
-    model = network()
-    for name in ("metrics", "weighted_metrics"):
-        with pytest.raises(ValueError, match=rf"`{name}` of a DOSModel.*'embedding'"):
-            model.compile("sgd", "mse", **{name: {"embedding": ["mse"]}})
 
 
-def test_compile_has_the_arguments_of_keras():
-    model = network()
-    loss = "sparse_categorical_crossentropy"
-    model.compile("sgd", loss, None, {"probabilities": ["accuracy"]}, jit_compile=False)
-    model.evaluate(X, Y, verbose=0)
-    assert {"loss", "accuracy"} <= set(model.get_metrics_result())
-    again = network()
-    again.compile_from_config(model.get_compile_config())
-    assert again.get_compile_config()["metrics"] == ["accuracy"]
+@pytest.mark.parametrize("name", ["metrics", "weighted_metrics"])
+def test_metrics_of_the_embedding_are_refused(name):
+    both = {"embedding": ["mse"], "probabilities": ["accuracy"]}
+    model = compiled(network(), **{name: both})
+    message = rf"`{name}` of a DOSModel.*'embedding'"
+    with pytest.raises(ValueError, match=message):
+        fit(model)
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(X, Y, verbose=0)
 
 
 def test_ignored_classes_are_refused():
@@ -123,9 +119,11 @@ def test_a_warm_up_that_moves_is_told_of():
 
 def test_copies_of_samples_are_told_of():
     x, y = np.concatenate([X, X]), np.concatenate([Y, Y])
-    settings = {"k": 3, "warmup_epochs": 1, "embeddings": "pass"}
     with pytest.warns(UserWarning, match=r"Many samples have a copy.*100% of"):
-        fit(x=x, y=y, settings=settings)
+        fit(x=x, y=y)
+    words = np.array([["a"], ["b"], ["a"], ["c"]])
+    parts = {"a": words, "b": np.array([[1], [2], [1], [1]])}
+    assert InMemory(parts, np.zeros(4, int)).share_of_copies() == 0.5
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ COPIES = np.array([40, 40, 24])  # r = "moderate".
 
 def trained(epochs=2, callbacks=(), fit=None, **settings):
     model = compiled(network())
-    own = OverloadingCallback(k=3, **{"warmup_epochs": 1, **settings})
+    own = OverloadingCallback(**{"k": 3, "warmup_epochs": 1, **settings})
     arguments = {"epochs": epochs, "verbose": 0, "callbacks": [own, *callbacks]}
     model.fit(X, Y, **arguments, **(fit or {}))
     return model
@@ -49,7 +49,7 @@ def tau_from_samples(epoch, epochs):
     ],
 )
 def test_it_follows_from_the_settings(settings, fit, expected):
-    assert_prior(trained(fit=fit, **{"k": 3, **settings}), expected)
+    assert_prior(trained(fit=fit, **settings), expected)
 
 
 def test_it_is_unknown_after_other_training():

@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks, advice
 from keras_dos.labels import labels_of, sparse_labels
-from keras_dos.samples.arrays import finite_rows, gather_rows, read_arrays
+from keras_dos.samples.arrays import (
+    finite_rows,
+    gather_rows,
+    read_arrays,
+    row_hashes,
+)
 from keras_dos.samples.dataset import read_dataset
 
 
@@ -74,6 +79,13 @@ class InMemory:
     def not_finite(self) -> NDArray[np.int64]:
         """Return the ids of samples whose x has a NaN or an infinity, shape (z,)."""
         return np.flatnonzero(~finite_rows(self._rows[0]))
+
+    def share_of_copies(self) -> float:
+        """Return the fraction of samples whose x occurs more than once."""
+        _, which, times = np.unique(
+            row_hashes(self._rows[0]), return_inverse=True, return_counts=True
+        )
+        return float(np.mean(times[which] > 1))
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""

@@ -116,6 +116,7 @@ def test_sample_weights(w):
     assert weights.dtype == tf.float32
 
 
+@pytest.mark.filterwarnings("ignore:Samples of weight 0")
 @pytest.mark.parametrize("dtype", ["int64", "bool"])
 def test_sample_weights_need_not_be_floats(dtype):
     w = (np.arange(len(X)) % 2).astype(dtype)
