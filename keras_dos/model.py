@@ -156,8 +156,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         * In the rounds, `loss` includes the embedding loss and the adjusted H;
           `val_loss` is always the plain loss of `compile`. `class_weight` and
           `sample_weight` weight both parts of the loss.
-        * If you pass `initial_epoch`, set `warmup_epochs` too: its default depends on
-          `epochs`.
+        * With `initial_epoch`, set `warmup_epochs` too: its default follows `epochs`.
 
         Args:
             x: An array or a nested structure of arrays; a finite and batched
