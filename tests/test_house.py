@@ -54,8 +54,8 @@ ROOMS = (
     "workers",
     "_backend",
 )
-HELPERS = ROOMS[2:8]
-METHOD = ROOMS[8:]
+HELPERS = ROOMS[2 : ROOMS.index("model")]
+METHOD = ROOMS[ROOMS.index("model") :]
 
 
 def modules(root):
