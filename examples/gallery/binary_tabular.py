@@ -36,7 +36,7 @@ def neural(x: np.ndarray, y: np.ndarray, seed: int, method: str) -> keras.Model:
         "class_weight": {"class_weight": weights},
         "DOS": {"callbacks": [OverloadingCallback(k=5, seed=seed)]},
     }
-    model.fit(x, y, epochs=40, batch_size=16, verbose=0, **settings.get(method, {}))
+    model.fit(x, y, epochs=20, batch_size=8, verbose=0, **settings.get(method, {}))
     return model.classifier
 
 
@@ -63,7 +63,7 @@ def one_draw(seed: int) -> dict[str, list[float]]:
     return measures
 
 
-def main(draws: int = 8) -> None:
+def main(draws: int = 6) -> None:
     """Compare the methods over the draws."""
     print(f"{draws} draws, three quarters of a minute on two cores ...")
     measures = [one_draw(seed) for seed in range(draws)]

@@ -37,7 +37,7 @@ def differences() -> dict[str, np.ndarray]:
     }
 
 
-def main(picture: str = "ablations.png") -> None:
+def main(picture: str = "results/ablations.png") -> None:
     """Print and draw the mean difference of each change, with its 95 % interval."""
     print("A few seconds: nothing is trained.")
     gained = differences()
@@ -63,6 +63,7 @@ def main(picture: str = "ablations.png") -> None:
     axes.set_yticks(places, np.array(order)[shown])
     axes.set_xlabel("points of balanced accuracy, 95 % interval over 5 draws")
     axes.spines[["top", "right"]].set_visible(False)
+    Path(picture).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=120)
     plt.close(figure)
     print(f"Picture: {picture}")
