@@ -65,7 +65,7 @@ def one_draw(seed: int) -> dict[str, NDArray[np.float64]]:
 
 def main(draws: int = 5) -> None:
     """Print means and standard deviations over the draws."""
-    print(f"{draws} draws, half a minute on two cores ...")
+    print(f"{draws} draws, three quarters of a minute on two cores ...")
     measures = [one_draw(seed) for seed in range(draws)]
     print("method  balanced accuracy  recall: rare   others")
     for name in ("plain", "DOS"):
