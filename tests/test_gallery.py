@@ -81,7 +81,8 @@ def test_backbone(capsys):
 def test_text(capsys):
     printed = printed_by("text", capsys, draws=1)
     (plain,), (dos,) = rows(printed, "draw 0  plain"), rows(printed, "draw 0  DOS")
-    assert 0.25 < plain[0] < dos[0] < 1
+    assert 0.45 < plain[0] < 1  # By chance .25.
+    assert 0.45 < dos[0] < 1
 
 
 @pytest.mark.slow
