@@ -90,9 +90,9 @@ def test_search_engine(capsys):
     printed = printed_by("search_engine", capsys, sizes=(500,))
     assert re.search(r"refused: Careless .* the squared distance", printed)
     assert rows(printed, "            500")[0][-1] == 100
-    losses = rows(printed, "trained with it")[0]
-    assert losses[:4] == [0] * 4  # The warm-up.
-    assert min(losses[4:]) > 0
+    first, last = rows(printed, "trained with it")[0]
+    assert first > 0
+    assert last > 0
 
 
 @pytest.mark.slow
