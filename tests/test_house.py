@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "keras_dos"
 
 # From the top down. A room imports only rooms below it; a folder is one room.
 ROOMS = (
+    "__main__",
     "__init__",
     # Helpers, which the method never imports.
     "logit_shift",
@@ -53,8 +54,8 @@ ROOMS = (
     "workers",
     "_backend",
 )
-HELPERS = ROOMS[1:7]
-METHOD = ROOMS[7:]
+HELPERS = ROOMS[2 : ROOMS.index("model")]
+METHOD = ROOMS[ROOMS.index("model") :]
 
 
 def modules(root):

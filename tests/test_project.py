@@ -141,3 +141,23 @@ def test_hooks_check_what_ci_checks():
     for command in CI:
         if not is_pytest(command):
             assert " ".join(shlex.split(command)[:2]) in hooks
+
+
+def test_every_extra_is_documented():
+    page = (ROOT / "docs" / "installation.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert sorted(documented) == sorted(PROJECT["optional-dependencies"])
+
+
+def test_a_bug_report_asks_for_the_installation():
+    forms = list((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert forms
+    for form in forms:
+        fields = {
+            field["id"]: field for field in yaml.safe_load(form.read_text())["body"]
+        }
+        assert (
+            "`python -m keras_dos`"
+            in (fields["installation"]["attributes"]["description"])
+        )
+        assert fields["installation"]["validations"]["required"]
