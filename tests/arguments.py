@@ -495,7 +495,7 @@ FUNCTIONS = {
         samples.Indexed,
         {"source": X, "labels": Y},
         {
-            "source": listed(nothing, X, X.tolist()),
+            "source": listed(nothing, X, list(X)),
             "labels": listed(nothing, Y, ONE_HOT, Y.tolist()),
             "keys": listed(
                 optional(lambda v: isinstance(v, list) and v == ["x"]),

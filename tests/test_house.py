@@ -281,5 +281,5 @@ def test_files_and_functions_are_short():
             if isinstance(node, ast.FunctionDef):
                 assert without_docstring(node) <= 40, f"{path.name}: {node.name}"
     assert max(lengths.values()) <= 300, max(lengths, key=lengths.get)
-    assert statistics.median(lengths.values()) <= 120
+    assert statistics.median(lengths.values()) <= 130
     assert lengths[PACKAGE / "callback.py"] <= 250

@@ -113,7 +113,8 @@ def test_files_keep_it(tmp_path):
 
 
 def test_weights_of_a_plain_model_have_none(tmp_path):
-    model = trained()
+    model = network()
+    model.set_training_prior(np.array([1.0, 2.0, 5.0]))
     plain = keras.Model(model.input, model.output)
     plain.save_weights(tmp_path / "plain.weights.h5")
     model.load_weights(tmp_path / "plain.weights.h5")

@@ -14,7 +14,7 @@ from keras_dos.serving.card import read_metrics, write_card
 from keras_dos.serving.images import check_max_pixels
 from keras_dos.serving.inputs import read_inputs
 from keras_dos.serving.outputs import check_probabilities, read_n_classes, read_names
-from keras_dos.serving.prior import given_or_known, read_priors
+from keras_dos.serving.prior import known_prior, read_priors
 from keras_dos.serving.samples import sample_inputs, warn_of_scaled_images
 from keras_dos.serving.signatures import build_archive
 from keras_dos.serving.versions import local_folder, write_version
@@ -112,8 +112,7 @@ def export_servable(
     names = read_names(class_names, n)
     if class_counts is not None:
         class_counts = _checks.class_counts("class_counts", class_counts, n)
-    training_prior = given_or_known(training_prior, model)
-    prior, ratios = read_priors(training_prior, deployment_prior, n)
+    prior, ratios = read_priors(known_prior(training_prior, model), deployment_prior, n)
     samples = sample_inputs(inputs, warmup_inputs)
     max_pixels = check_max_pixels(max_image_pixels, inputs, samples)
     facts = {

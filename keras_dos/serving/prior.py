@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def given_or_known(training: Any, model: keras.Model) -> Any:
+def known_prior(training: Any, model: keras.Model) -> Any:
     """Return `training_prior` as it was given, or as a DOSModel knows it, or None."""
     return getattr(model, "training_prior", None) if training is None else training
 
