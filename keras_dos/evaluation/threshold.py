@@ -1,4 +1,4 @@
-"""Choose on validation data from which probability on a sample counts as of a class."""
+"""Find the probability from which on a sample should count as one of a class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
