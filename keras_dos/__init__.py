@@ -20,6 +20,7 @@ from keras_dos.datasets import (  # noqa: E402
 )
 from keras_dos.evaluation import (  # noqa: E402
     ClasswiseReport,
+    choose_threshold,
     classwise_report,
     comparison_table,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "MicroClusterObjective",
     "OverloadingCallback",
     "choose_logit_shift",
+    "choose_threshold",
     "class_counts",
     "classwise_report",
     "comparison_table",

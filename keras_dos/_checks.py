@@ -288,3 +288,11 @@ def as_float(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def finite(name: str, value: Any) -> float:
+    """Return a finite number; raise TypeError if none, ValueError if not finite."""
+    number = as_float(name, value)
+    if not math.isfinite(number):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}.")
+    return number

@@ -145,7 +145,8 @@ def ordered():
 CLASSIFIER = classifier()
 ORDERED = ordered()
 ORDERED_LABELS = Y[np.random.default_rng(0).permutation(24)]
-REPORT = keras_dos.classwise_report(Y, P, minority=[2])
+REPORT = keras_dos.classwise_report(Y, P, minority=[2], class_counts=[300, 50, 5])
+THRESHOLD = keras_dos.choose_threshold(Y, P)
 ENGINE = search.ExactSearch()
 LABELS = listed(nothing, Y, Y.tolist(), Y[:, None], ONE_HOT, Y.astype("float32"))
 CLASSES = listed(
@@ -371,10 +372,21 @@ FUNCTIONS = {
     "classwise_report": Function(
         keras_dos.classwise_report,
         {"y_true": Y, "probabilities": P},
-        {"y_true": LABELS, "probabilities": PROBABILITIES, "minority": CLASSES},
+        {
+            "y_true": LABELS,
+            "probabilities": PROBABILITIES,
+            "minority": CLASSES,
+            "class_counts": dataclasses.replace(COUNTS, kind=optional(nothing)),
+        },
     ),
     "ClasswiseReport.average": Function(
-        REPORT.average, {}, {"group": listed(nothing, "minority", "majority", "all")}
+        REPORT.average,
+        {},
+        {
+            "group": listed(
+                nothing, "minority", "majority", "many", "medium", "few", "all"
+            )
+        },
     ),
     "comparison_table": Function(
         keras_dos.comparison_table,
@@ -391,6 +403,33 @@ FUNCTIONS = {
             "measure": listed(nothing, lambda t, p: np.float32((t == p).mean())),
         },
         slow=True,
+    ),
+    "choose_threshold": Function(
+        keras_dos.choose_threshold,
+        {"y_true": Y, "probabilities": P},
+        {
+            "y_true": LABELS,
+            "probabilities": PROBABILITIES,
+            "class_index": listed(whole(0, 2), illegal=(3, [1])),
+            "measure": listed(
+                optional(nothing), lambda t, p: np.float32((t == p).mean())
+            ),
+            "costs": listed(
+                optional(nothing),
+                *((1, 5), [0.5, 2.5], np.array([1, 5])),
+                illegal=((1,), (1, 2, 3), (0, 1), (1, -1), (1, NAN), (INF, 1), {1: 5}),
+            ),
+        },
+    ),
+    "ThresholdChoice.classify": Function(
+        THRESHOLD.classify,
+        {},
+        {
+            "probabilities": dataclasses.replace(
+                PROBABILITIES,
+                illegal=(*PROBABILITIES.illegal, [[0.5, 0.5]], [[0.25] * 4]),
+            )
+        },
     ),
     "shift_probabilities": Function(
         keras_dos.shift_probabilities,
@@ -539,7 +578,9 @@ UNCHECKED = {
         *("classwise_bars", "embeddings", "in_class_variance", "reduction_rates"),
         *("precision_recall_curves", "reliability_diagrams"),
     ),
-    "results, which other functions make": ("ClasswiseReport", "LogitShiftChoice"),
+    "results, which other functions make": (
+        *("ClasswiseReport", "LogitShiftChoice", "ThresholdChoice"),
+    ),
     "the arguments of keras.Model": ("DOSModel",),
     "protocols, which others implement": (
         *("NeighborSearch", "NeighborSearch.*", "SampleSource", "SampleSource.*"),

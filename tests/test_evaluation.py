@@ -2,10 +2,16 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+)
 
 from keras_dos.evaluation import classwise_report, comparison_table
 
@@ -94,6 +100,80 @@ def test_groups_average_their_classes(seed):
         assert report.average(group) == pytest.approx(expected)
 
 
+def calibration_error_by_hand(truth, probabilities):
+    """Bins of 1/15: the sum of |probability − rightness| of each, over all samples."""
+    excess = [0.0] * 15
+    for label, row in zip(truth, probabilities.tolist(), strict=True):
+        top = max(row)
+        (b,) = [
+            b for b in range(15) if b / 15 <= top < (b + 1) / 15 or b < top == b + 1
+        ]
+        excess[b] += top - (row.index(top) == label)
+    return sum(map(abs, excess)) / len(truth)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_probabilities_are_measured_as_by_scikit_learn(seed):
+    truth, probabilities = some_predictions(seed)
+    report = classwise_report(truth, probabilities)
+    assert report.log_loss == pytest.approx(log_loss(truth, probabilities))
+    # One class against the rest; of scikit-learn before 1.7 too.
+    of_each = [brier_score_loss(truth == c, probabilities[:, c]) for c in range(4)]
+    assert report.brier_score == pytest.approx(sum(of_each))
+    assert report.calibration_error == pytest.approx(
+        calibration_error_by_hand(truth, probabilities)
+    )
+
+
+def test_measures_of_probabilities_at_their_ends():
+    perfect = classwise_report([0, 1], np.eye(2))
+    assert (perfect.log_loss, perfect.brier_score) == pytest.approx((0, 0), abs=1e-12)
+    assert perfect.calibration_error == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrong = classwise_report([1, 0], np.eye(2))
+    assert wrong.log_loss == pytest.approx(-np.log(np.finfo(np.float64).eps))
+    assert (wrong.brier_score, wrong.calibration_error) == (2, 1)
+
+
+def test_log_loss_is_of_rows_that_sum_to_one():
+    _, probabilities = some_predictions(0)
+    truth = np.zeros(
+        len(probabilities), int
+    )  # The other classes are known all the same.
+    expected = log_loss(truth, probabilities, labels=range(4))
+    report = classwise_report(truth, probabilities * 1.01)
+    assert report.log_loss == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_are_grouped_by_training_samples(seed):
+    truth, probabilities = some_predictions(seed, n_classes=6)
+    counts = [101, 100, 20, 19, 0, 5000]
+    groups = {"many": (0, 5), "medium": (1, 2), "few": (3, 4)}
+    report = classwise_report(truth, probabilities, class_counts=counts)
+    assert report.class_counts.tolist() == counts
+    for group, classes in groups.items():
+        expected = {
+            measure: np.mean(getattr(report, measure)[list(classes)])
+            for measure in ("precision", "recall", "f1", "auprc")
+        }
+        assert report.average(group) == pytest.approx(expected)
+    lines = str(report).splitlines()
+    assert [line.split()[0] for line in lines[7:11]] == [*groups, "all"]
+    for line, (group, classes) in zip(lines[7:10], groups.items(), strict=True):
+        values = [f"{value:.3f}" for value in report.average(group).values()]
+        assert line.split()[1:] == [str(report.support[list(classes)].sum()), *values]
+
+
+def test_the_table_has_only_groups_with_classes():
+    report = classwise_report([0, 1], PERFECT, [1], class_counts=[500, 5])
+    names = [line.split()[0] for line in str(report).splitlines()]
+    groups = ["minority", "majority", "many", "few", "all"]
+    assert names == ["class", "0", "1*", *groups, "balanced", "log-loss"]
+    assert all(math.isnan(value) for value in report.average("medium").values())
+
+
 def test_all_forms_of_labels_give_the_same():
     truth, probabilities = some_predictions(0)
     expected = dataclasses.asdict(classwise_report(truth, probabilities))
@@ -152,7 +232,7 @@ def test_table_shows_every_class_and_the_averages():
     assert lines[0].split() == [
         *("class", "support", "precision", "recall", "F1", "AUPRC")
     ]
-    names = [line.split()[0] for line in lines[1:-1]]
+    names = [line.split()[0] for line in lines[1:-2]]
     classes = ["0", "1", "2*", "3", "4", "5", "6", "7", "8", "9", "10*"]
     assert names == [*classes, "minority", "majority", "all"]
     assert lines[3].split()[1:] == [
@@ -167,15 +247,19 @@ def test_table_shows_every_class_and_the_averages():
     assert [line.split()[1] for line in lines[12:15]] == [
         *(str(n) for n in (n_minority, n_all - n_minority, n_all))
     ]
-    assert len({len(line) for line in lines[:-1]}) == 1, "columns are not aligned"
-    assert f"balanced accuracy {report.balanced_accuracy:.3f}" in lines[-1]
+    assert len({len(line) for line in lines[:-2]}) == 1, "columns are not aligned"
+    assert f"balanced accuracy {report.balanced_accuracy:.3f}" in lines[-2]
+    assert lines[-1] == (
+        f"log-loss {report.log_loss:.3f}, Brier score {report.brier_score:.3f}, "
+        f"calibration error {report.calibration_error:.3f}"
+    )
 
 
 @pytest.mark.parametrize("minority", [None, (), []])
 def test_table_without_minority_has_only_all(minority):
     report = classwise_report([0, 1], PERFECT, minority)
     names = [line.split()[0] for line in str(report).splitlines()]
-    assert names == ["class", "0", "1", "all", "balanced"]
+    assert names == ["class", "0", "1", "all", "balanced", "log-loss"]
 
 
 def test_comparison_table_has_a_row_per_method():
@@ -280,5 +364,17 @@ def test_wrong_group_raises():
     for group in ("rare", ["all"]):
         with pytest.raises(ValueError, match="`group` must be one of"):
             report.average(group)
-    with pytest.raises(ValueError, match="report without minority classes"):
+    with pytest.raises(
+        ValueError, match=r"\['all'\] in a report without minority classes; pass `min"
+    ):
         report.average("majority")
+    with pytest.raises(
+        ValueError, match="report without class counts; pass `class_cou"
+    ):
+        report.average("few")
+
+
+@pytest.mark.parametrize("counts", [[5], [5, -1], [5.0, 1.0], "ab"])
+def test_wrong_class_counts_raise(counts):
+    with pytest.raises(ValueError, match="`class_counts` must be 2 integers, one per"):
+        classwise_report([0, 1], PERFECT, class_counts=counts)

@@ -1,6 +1,6 @@
 """Choose the exponent of a logit shift on validation data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,21 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import balanced_accuracy_score
 
 from keras_dos import _checks
-from keras_dos.evaluation import read_predictions
+from keras_dos.evaluation.choosing import Measure, first_best, measured
+from keras_dos.evaluation.predictions import read_predictions
 from keras_dos.logit_shift.probabilities import (
-    finite,
     log_probabilities,
     training_prior,
 )
 
-Measure = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
-
 # From −1, which takes back a whole adjustment of the loss, to 3: overfitted networks
 # often want more than 1. Ordered so that the first of equals changes the least.
 _TAUS = sorted((i / 20 for i in range(-20, 61)), key=lambda tau: (abs(tau), -tau))
-
-# The mean of the same recalls in another order may differ by rounding.
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +107,7 @@ def choose_logit_shift(
         )
     logits, shift = log_probabilities(p), np.log(prior)
     values = [
-        finite("measure(...)", measure(truth, (logits - tau * shift).argmax(axis=1)))
-        for tau in _TAUS
+        measured(measure, truth, (logits - tau * shift).argmax(axis=1)) for tau in _TAUS
     ]
-    enough = max(values) - _ROUNDING
-    best = next(i for i, value in enumerate(values) if value >= enough)
+    best = first_best(values)
     return LogitShiftChoice(_TAUS[best], values[best], values[0], support)

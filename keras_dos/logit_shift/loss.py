@@ -9,7 +9,6 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras
-from keras_dos.logit_shift.probabilities import finite
 from keras_dos.losses import adjusted_logits
 from keras_dos.serving.prior import read_prior
 
@@ -60,7 +59,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype="float32")
         _checks.boolean("from_logits", from_logits)
         self._prior = _positive_prior(prior)
-        self._tau = finite("tau", tau)
+        self._tau = _checks.finite("tau", tau)
         self._from_logits = from_logits
         self.adjusts_logits = self._tau != 0
 

@@ -1,6 +1,5 @@
 """Shift class probabilities, and check what they are shifted by."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +42,7 @@ def shift_probabilities(
     """
     p = _checks.probabilities("probabilities", probabilities)
     prior = training_prior(class_counts, p.shape[1])
-    logits = log_probabilities(p) - finite("tau", tau) * np.log(prior)
+    logits = log_probabilities(p) - _checks.finite("tau", tau) * np.log(prior)
     shifted: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
     shifted /= shifted.sum(axis=1, keepdims=True)
     return shifted
@@ -85,20 +84,3 @@ def training_prior(class_counts: Any, n: int | None = None) -> NDArray[np.float6
             f"Received: class_counts={class_counts!r}."
         )
     return class_prior(counts).astype(np.float64)
-
-
-def finite(name: str, value: Any) -> float:
-    """Return a finite number.
-
-    Raises:
-        TypeError: If it is not a number.
-        ValueError: If it is infinite or NaN.
-
-    Example:
-        >>> finite("tau", -1)
-        -1.0
-    """
-    number = _checks.as_float(name, value)
-    if not math.isfinite(number):
-        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}.")
-    return number

@@ -1,16 +1,16 @@
 """Whether class probabilities are as large as the classifier is often right."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from keras_dos import _checks
-from keras_dos.evaluation import read_predictions
+from keras_dos.evaluation.calibration import CalibrationBins, calibration_bins
+from keras_dos.evaluation.predictions import read_predictions
 from keras_dos.plots import style
 
 
@@ -57,7 +57,7 @@ def reliability_diagrams(
     style.named("probabilities", probabilities, most=3)
     n_bins = _checks.integer("n_bins", n_bins, minimum=1)
     found = {
-        title: _bins(*read_predictions(y_true, p), n_bins)
+        title: calibration_bins(*read_predictions(y_true, p), n_bins)
         for title, p in probabilities.items()
     }
     figure = Figure(
@@ -76,39 +76,7 @@ def reliability_diagrams(
     return figure
 
 
-@dataclass(frozen=True)
-class _Bins:
-    """Bins of equal width of confidence, each array of shape (n_bins,)."""
-
-    fraction: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error."""
-        return float(np.nansum(self.fraction * abs(self.accuracy - self.confidence)))
-
-
-def _bins(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float64], n_bins: int
-) -> _Bins:
-    """Return fraction of samples, mean confidence and accuracy; NaN for empty bins."""
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == truth
-    # Rows may sum to a little more than one.
-    bin_of = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
-    sizes, *sums = (
-        np.bincount(bin_of, weights=weights, minlength=n_bins)
-        for weights in (np.ones_like(confidence), confidence, correct)
-    )
-    means = [
-        np.divide(s, sizes, out=np.full(n_bins, np.nan), where=sizes > 0) for s in sums
-    ]
-    return _Bins(sizes / len(truth), *means)
-
-
-def _draw(axes: Axes, below: Axes, bins: _Bins) -> None:
+def _draw(axes: Axes, below: Axes, bins: CalibrationBins) -> None:
     axes.plot((0, 1), (0, 1), color=style.GRAY, linestyle="--", label="calibrated")
     axes.vlines(
         bins.confidence,

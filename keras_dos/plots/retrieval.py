@@ -13,7 +13,7 @@ from sklearn.metrics import (
 )
 
 from keras_dos import _checks
-from keras_dos.evaluation import read_predictions
+from keras_dos.evaluation.predictions import read_predictions
 from keras_dos.plots import style
 
 

@@ -1,0 +1,43 @@
+"""What all choices on validation data share: a measure, and how ties are broken."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dos import _checks
+
+Measure = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
+
+# The mean of the same values in another order may differ by rounding.
+_ROUNDING = 1e-12
+
+
+def measured(
+    measure: Measure, truth: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> float:
+    """Return what a measure that others wrote says of predictions.
+
+    Raises:
+        TypeError: If that is not a number.
+        ValueError: If it is not finite.
+
+    Example:
+        >>> measured(lambda t, p: (t == p).mean(), np.array([1]), np.array([1]))
+        1.0
+    """
+    return _checks.finite("measure(...)", measure(truth, predicted))
+
+
+def first_best(values: list[float]) -> int:
+    """Return the place of the first of the largest values.
+
+    Values that differ only by rounding are equal, so that a candidate that changes more
+    is not taken for it.
+
+    Example:
+        >>> first_best([0.1, 0.3, 0.1 + 0.2])
+        1
+    """
+    enough = max(values) - _ROUNDING * max(map(abs, values))
+    return next(i for i, value in enumerate(values) if value >= enough)
