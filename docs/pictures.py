@@ -52,19 +52,23 @@ def micro_cluster(theme: Theme) -> Figure:
         )
     frequent = np.random.default_rng(4).normal((0.9, 1.8), (0.5, 0.7), (26, 2))
     _points(axes, theme, frequent, stored)
-    axes.scatter(*live, s=230, marker="^", color=theme.rare, zorder=3)
-    axes.scatter(*mean, s=90, marker="x", color=theme.text, linewidths=2, zorder=4)
+    axes.scatter(live[0], live[1], s=230, marker="^", color=theme.rare, zorder=3)
+    axes.scatter(
+        mean[0], mean[1], s=90, marker="x", color=theme.text, linewidths=2, zorder=4
+    )
     _arrow(axes, live, mean, theme.text)
     notes: list[tuple[str, Any, tuple[float, float]]] = [
         ("a frequent class", frequent[frequent[:, 1].argmax()], (0.5, 3.75)),
         ("f(x), the embedding of a\nrare sample as it is now", live, (2.0, 3.4)),
         (
-            "its k = 3 nearest neighbors within the\nclass, as stored when the round began",
+            "its k = 3 nearest neighbors within the\n"
+            "class, as stored when the round began",
             stored[0],
             (5.3, 3.5),
         ),
         (
-            "the mean of all four, with random\nweights w: where the embedding\nloss pulls f(x)",
+            "the mean of all four, with random\n"
+            "weights w: where the embedding\nloss pulls f(x)",
             mean,
             (6.0, 2.4),
         ),
@@ -88,35 +92,17 @@ def rounds(theme: Theme) -> Figure:
     figure = Figure(figsize=(8, 4.1))
     _timeline(figure.add_axes((0.01, 0.69, 0.98, 0.3)), theme)
     frequent, rare = _disk((1.1, 2.0), 1.0, 13), _disk((2.6, 0.85), 0.68, 5)
-    links = [_neighbors(group, k=2) for group in (frequent, rare)]
     titles = (
         "1. Store the\nembeddings",
         "2. Find neighbors\nwithin each class",
         "3. Draw w; rare\nclasses get copies",
         "4. Train on these\nmicro-clusters",
     )
-    for step, title in enumerate(titles):
-        axes = figure.add_axes((0.01 + 0.25 * step, 0.02, 0.23, 0.51))
+    for step, title in enumerate(titles, start=1):
+        axes = figure.add_axes((0.25 * step - 0.24, 0.02, 0.23, 0.51))
         _frame(axes, theme, title)
-        for group, near, color in zip(
-            (frequent, rare), links, (theme.frequent, theme.rare), strict=True
-        ):
-            copies = 3 if group is rare else 1
-            targets = _targets(group, near, copies, np.random.default_rng(1))
-            if step == 1:
-                for i, j in enumerate(near):
-                    for other in j:
-                        axes.plot(*group[[i, other]].T, color=color, linewidth=1)
-            if step == 2:
-                marker = "^" if group is rare else "o"
-                axes.scatter(
-                    *targets.T, s=26, marker=marker, facecolors="none", edgecolors=color
-                )
-            if step == 3:
-                for start, end in zip(
-                    np.repeat(group, copies, axis=0), targets, strict=True
-                ):
-                    _arrow(axes, start, end, color)
+        _class_in_step(axes, step, frequent, copies=1, marker="o", color=theme.frequent)
+        _class_in_step(axes, step, rare, copies=3, marker="^", color=theme.rare)
         _points(axes, theme, frequent, rare, size=0.45)
     return figure
 
@@ -150,8 +136,12 @@ def _frame(axes: Axes, theme: Theme, title: str) -> None:
 def _points(
     axes: Axes, theme: Theme, frequent: Array, rare: Array, size: float = 1.0
 ) -> None:
-    axes.scatter(*frequent.T, s=70 * size, color=theme.frequent, zorder=2)
-    axes.scatter(*rare.T, s=110 * size, marker="^", color=theme.rare, zorder=2)
+    for group, area, marker, color in (
+        (frequent, 70, "o", theme.frequent),
+        (rare, 110, "^", theme.rare),
+    ):
+        x, y = group.T
+        axes.scatter(x, y, s=area * size, marker=marker, color=color, zorder=2)
 
 
 def _note(
@@ -168,7 +158,7 @@ def _note(
     )
 
 
-def _arrow(axes: Axes, start: Array, end: Array, color: str) -> None:
+def _arrow(axes: Axes, start: Any, end: Any, color: str) -> None:
     arrow = {"arrowstyle": "-|>", "color": color, "shrinkA": 0, "shrinkB": 2}
     axes.annotate("", end, start, arrowprops=arrow, zorder=3)
 
@@ -192,7 +182,26 @@ def _disk(center: tuple[float, float], radius: float, m: int) -> Array:
     angle, distance = np.pi * (1 + 5**0.5) * i, radius * np.sqrt(i / m)
     disk = np.column_stack([distance * np.cos(angle), distance * np.sin(angle)])
     noise = np.random.default_rng(0).normal(scale=0.07, size=(m, 2))
-    return np.asarray(center) + disk + noise
+    points: Array = center + disk + noise
+    return points
+
+
+def _class_in_step(
+    axes: Axes, step: int, group: Array, *, copies: int, marker: str, color: str
+) -> None:
+    """Draw what the second to fourth step of a round add to the samples of a class."""
+    near = _neighbors(group, k=2)
+    targets = _targets(group, near, copies)
+    if step == 2:
+        for i, others in enumerate(near):
+            for j in others:
+                axes.plot(*group[[i, j]].T, color=color, linewidth=1)
+    elif step == 3:
+        x, y = targets.T
+        axes.scatter(x, y, s=26, marker=marker, facecolors="none", edgecolors=color)
+    elif step == 4:
+        for start, end in zip(group.repeat(copies, axis=0), targets, strict=True):
+            _arrow(axes, start, end, color)
 
 
 def _neighbors(group: Array, k: int) -> NDArray[np.intp]:
@@ -200,12 +209,10 @@ def _neighbors(group: Array, k: int) -> NDArray[np.intp]:
     return np.argsort(distances, axis=1)[:, 1 : k + 1]
 
 
-def _targets(
-    group: Array, near: NDArray[np.intp], copies: int, rng: np.random.Generator
-) -> Array:
+def _targets(group: Array, near: NDArray[np.intp], copies: int) -> Array:
     """The weighted mean of N(x), for each copy of each sample."""
     slots = np.column_stack([np.arange(len(group)), near]).repeat(copies, axis=0)
-    weights = rng.dirichlet(np.ones(slots.shape[1]), len(slots))
+    weights = np.random.default_rng(1).dirichlet(np.ones(slots.shape[1]), len(slots))
     means: Array = np.einsum("zs,zsd->zd", weights, group[slots])
     return means
 
