@@ -116,6 +116,10 @@ def main(folder: Path = PICTURES) -> None:
             for theme in (LIGHT, DARK):
                 path = folder / f"{draw.__name__}_{theme.name}.svg"
                 draw(theme).savefig(path, transparent=True, metadata={"Date": None})
+                # Matplotlib ends lines of shapes with a space, which the hooks refuse.
+                lines = path.read_text("utf-8").splitlines()
+                text = "\n".join(line.rstrip() for line in lines)
+                path.write_text(text + "\n", "utf-8")
 
 
 def _plane(size: tuple[float, float]) -> tuple[Figure, Axes]:
