@@ -19,7 +19,8 @@ PUBLISHED = (
     "benchmarks/results/*.csv",
     "benchmarks/results/*.md",
     "benchmarks/results/*.png",
-    "examples/*.py",
+    "examples/README.md",
+    "examples/**/*.py",
 )
 API = "docs/api.md"
 REFERENCE = "docs/reference/"
@@ -75,6 +76,8 @@ def _address(name: str) -> str:
     if name == "README.md":  # MkDocs would take it for the home page.
         return "quick-start/index.html"
     name = name.removeprefix("docs/")
-    if not name.endswith(".md") or name == "index.md":
-        return name.replace(".md", ".html")
+    if not name.endswith(".md"):
+        return name
+    if name in ("index.md", "examples/README.md"):
+        return name.replace("README", "index").replace(".md", ".html")
     return name.removesuffix(".md").lower() + "/index.html"

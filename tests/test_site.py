@@ -84,6 +84,7 @@ def test_each_page_is_in_the_navigation():
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "benchmarks/REPORT.md",
+        "examples/README.md",
     }
 
 
