@@ -29,7 +29,7 @@ HOOKS = [
     ]
     for hook in repository["hooks"]
 ]
-TOOLS = {"pytest", "ruff", "mypy", "check-jsonschema"}
+TOOLS = {"pytest", "ruff", "mypy", "check-jsonschema", "mkdocs"}
 
 
 def steps(job, key):
@@ -116,6 +116,7 @@ def test_contributors_are_told_what_ci_runs():
     jobs = [job for workflow in WORKFLOWS.values() for job in workflow["jobs"].values()]
     assert told <= {*CI, *checks(line for job in jobs for line in steps(job, "run"))}
     assert {"python -m pytest", "ruff check .", "ruff format --check .", "mypy"} <= told
+    assert "mkdocs build --strict" in told
 
 
 def test_the_citation_has_the_version_of_the_package():
