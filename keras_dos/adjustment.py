@@ -21,12 +21,13 @@ class Adjustment:
         prior: π, shape (n,), float32.
         tau: The exponent τ of π; 0 leaves H as it is.
         training_prior: The class frequencies that the probabilities of a network have
-            which such epochs train, shape (n,), float64. They sum to one.
+            which such epochs train, shape (n,), float64; None if a class has no
+            samples.
     """
 
     prior: NDArray[np.float32]
     tau: float
-    training_prior: NDArray[np.float64]
+    training_prior: NDArray[np.float64] | None
 
 
 def planned_adjustment(
@@ -50,10 +51,10 @@ def planned_adjustment(
         >>> from keras_dos.parameters import resolve_class_parameters
         >>> parameters = resolve_class_parameters(np.array([80, 20]), k=5, r=[1, 3])
         >>> warm_up, round = Epoch("warmup"), Epoch("overload", prior="quadruplets")
-        >>> planned_adjustment(warm_up, parameters, tau=1.0).training_prior.tolist()
-        [0.8, 0.2]
-        >>> planned_adjustment(round, parameters, tau=1.0).training_prior.tolist()
-        [0.5, 0.5]
+        >>> planned_adjustment(warm_up, parameters, tau=1.0).training_prior.round(3)
+        array([0.8, 0.2])
+        >>> planned_adjustment(round, parameters, tau=1.0).training_prior.round(3)
+        array([0.5, 0.5])
         >>> planned_adjustment(round, parameters, tau=0.0).training_prior.round(3)
         array([0.571, 0.429])
     """
@@ -66,8 +67,8 @@ def planned_adjustment(
     learned = trained_on * np.ones(len(prior))
     for j, weight in (class_weight or {}).items():
         learned[j] *= weight
-    # In logarithms, since π^τ may be too small for a number.
-    with np.errstate(divide="ignore"):
-        logs = np.log(learned) - tau * np.log(prior)
+    if not learned.all():
+        return Adjustment(prior, tau, None)
+    logs = np.log(learned) - tau * np.log(prior)  # π^τ may be too small for a number.
     learned = np.exp(logs - logs.max())
     return Adjustment(prior, tau, learned / learned.sum())

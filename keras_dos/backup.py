@@ -153,6 +153,8 @@ class BackupAndRestore(keras.callbacks.Callback):
         # All workers, since they gather what each of them has.
         state = {**self.model.rounds.state(), "place": np.array([epoch, step])}
         state["sizes"] = np.array(json.dumps(self.model.rounds.sizes()))
+        if self.model.training_prior is not None:
+            state["training_prior"] = self.model.training_prior
         for i, variable in enumerate(_variables(self.model)):
             state[f"variable_{i}"] = _as_numpy(variable)
         if self._workers.index == 0:
@@ -175,6 +177,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         rounds.restore(state, begun=epoch if self._passed else None)
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
+        self.model.training_prior = state.get("training_prior")
         _keras.set_initial_epoch(self.model, epoch)
 
 

@@ -225,5 +225,5 @@ class BeginEpoch(keras.callbacks.Callback):
         """Prepare the epoch."""
         rounds: Rounds = self.model.rounds
         rounds.begin_epoch(epoch)
-        self.model.set_training_prior(rounds.training_prior)
+        self.model.training_prior = rounds.training_prior
         self.model.choose_train_function(rounds.slots)

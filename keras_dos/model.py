@@ -41,6 +41,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     Attributes:
         rounds: The `keras_dos.rounds.Rounds` of the current training; None outside a
             `fit` with an `OverloadingCallback`.
+        training_prior: Class frequencies that the probabilities have, (n,), or None.
 
     Raises:
         ValueError: If the outputs are not such a pair, or are logits.
@@ -59,7 +60,6 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_outputs(self)
-        self.add_training_prior(self.output["probabilities"].shape[-1])
         self.rounds: Rounds | None = None
         self._train_functions: dict[int | None, Any] = {}  # By `rounds.slots`.
         self._traced_slots: int | None = None  # Those of `train_function`.

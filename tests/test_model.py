@@ -40,7 +40,7 @@ def test_the_parts_are_not_layers_of_the_model():
     model = network()
     _ = model.classifier, model.embedder, model.head
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-    assert len(model.weights) == 7  # Six of the layers, and the training prior.
+    assert len(model.weights) == 6
 
 
 def classifier(head_dropout=True):
@@ -270,8 +270,7 @@ def test_every_way_to_name_the_loss_trains_the_same(loss):
     x, y = blobs()
     expected = dos_weights(compiled(network()), x, y)
     actual = dos_weights(compiled(network(), loss=loss), x, y)
-    # The first is the prior, which is known of a loss that Keras has a name for.
-    assert largest_difference(expected[1:], actual[1:]) < 1e-6
+    assert largest_difference(expected, actual) < 1e-6
 
 
 def test_any_loss_serves_as_h():

@@ -77,6 +77,7 @@ def test_the_scale_multiplies_lambda():
     assert history["embedding_loss"][0] > 0
 
 
+@pytest.mark.filterwarnings("ignore:Many samples have a copy")
 @pytest.mark.parametrize(
     ("phase", "prior", "expected"),
     [

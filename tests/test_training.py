@@ -366,6 +366,7 @@ def test_paper_setting_overloads_the_minority_only(recorded):
             assert np.count_nonzero(weights) == slots
 
 
+@pytest.mark.filterwarnings("ignore:Many samples have a copy")
 @pytest.mark.parametrize(
     ("k", "tau", "expected_tau"), [(0, None, 0), (0, 1.0, 1), (3, None, 1), (3, 0.0, 0)]
 )

@@ -114,10 +114,30 @@ def test_files_keep_it(tmp_path):
 
 def test_weights_of_a_plain_model_have_none(tmp_path):
     model = network()
-    model.set_training_prior(np.array([1.0, 2.0, 5.0]))
+    model.training_prior = np.array([0.2, 0.3, 0.5])
     plain = keras.Model(model.input, model.output)
     plain.save_weights(tmp_path / "plain.weights.h5")
     model.load_weights(tmp_path / "plain.weights.h5")
+    assert model.training_prior is None
+
+
+def test_weights_from_elsewhere_make_it_unknown():
+    model = trained()
+    weights = model.get_weights()
+    model.set_weights(list(weights))
+    assert model.training_prior is None
+    model.set_weights(weights)
+    assert_prior(model, [1, 1, 1])
+
+
+def test_it_is_unknown_if_a_class_has_no_samples():
+    model = compiled(network(n=4))
+    model.fit(
+        X,
+        Y,
+        verbose=0,
+        callbacks=[OverloadingCallback(k=3, warmup_epochs=0, embeddings="pass")],
+    )
     assert model.training_prior is None
 
 

@@ -119,7 +119,7 @@ def with_logit_shift(
     if isinstance(model, DOSModel):
         again, prior = DOSModel(inputs, shifted, name=model.name), model.training_prior
         if prior is not None:
-            again.set_training_prior(shift_probabilities([prior], class_counts, tau)[0])
+            again.training_prior = shift_probabilities([prior], class_counts, tau)[0]
         return again
     # A sequential model has no attribute `output`.
     named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
