@@ -129,7 +129,8 @@ def test_a_source_may_return_the_inputs_in_any_order():
 
     expected, _ = trained(ById(), embeddings="pass")
     weights, _ = trained(Backward(), embeddings="pass")
-    assert largest_difference(expected, weights) == 0
+    # Some CPUs round a row differently in another place of the batch.
+    assert largest_difference(expected, weights) < 1e-6
 
 
 @pytest.mark.parametrize("change", [lambda i: i * 0, lambda i: i + 1, lambda i: i - 1])
