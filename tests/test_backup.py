@@ -41,6 +41,7 @@ def equal(values, others):
     return all(np.array_equal(a, b) for a, b in zip(values, others, strict=True))
 
 
+@pytest.mark.slow
 def test_it_goes_on_within_an_epoch(tmp_path):
     whole, history = train(None)
     interrupted(tmp_path, 3, 9, save_freq=4)
@@ -117,6 +118,7 @@ def test_a_finished_training_leaves_no_backup(tmp_path):
     assert len(model.fit(X, Y, epochs=1, verbose=0).epoch) == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_does_not_move_the_next(tmp_path):
     interrupted(tmp_path, 3, 2)
     model, _ = train(tmp_path)

@@ -483,6 +483,7 @@ def test_what_a_training_held_in_memory_is_free_after_it():
     assert [training() for training in held] == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)), lambda c: c]
 )
@@ -567,6 +568,7 @@ def test_a_dataset_streamed_from_files_trains(tmp_path):
     assert largest_difference(model.get_weights(), arrays.get_weights()) == 0
 
 
+@pytest.mark.slow
 def test_a_fit_within_a_fit_leaves_the_outer_one_as_it_was():
     x, y = blobs()
     inner = []
@@ -610,6 +612,7 @@ def test_a_bad_initial_epoch_is_refused(initial_epoch, error, message):
         fit(compiled(network()), epochs=3, initial_epoch=initial_epoch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_callback_list_of_keras_is_taken_apart(nested):
     x, y = blobs()
@@ -627,6 +630,7 @@ def test_a_callback_list_of_keras_is_taken_apart(nested):
     assert largest_difference(expected.get_weights(), model.get_weights()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["train_on_batch", "fit"])
 def test_other_steps_inside_a_callback_are_plain(way):
     """They are those of a plain classifier with the same weights."""
@@ -715,6 +719,7 @@ def test_steps_per_epoch_refuses_bad_arguments(y, batch_size, error, message):
         OverloadingCallback(r=[1, 2]).steps_per_epoch(y, batch_size)
 
 
+@pytest.mark.slow
 def test_epochs_that_r_makes_very_long_are_warned_of():
     x, y = blobs((60, 50, 4))
     model = compiled(network())

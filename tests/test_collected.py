@@ -144,6 +144,7 @@ def test_every_way_to_run_a_step_records_the_same(settings):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_half_precision_is_recorded_in_single():
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -218,6 +219,7 @@ def test_an_epoch_without_neighbors_is_plain_training_of_any_head():
     assert largest_difference(plain, trained(8, "samples")) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_train_function_of_a_subclass_keeps_the_rounds():
     class Usual(DOSModel):
         def make_train_function(self, force=False):

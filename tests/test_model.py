@@ -257,6 +257,7 @@ def test_a_loss_that_averages_over_the_batch_is_refused():
         dos_weights(model, x, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [
@@ -499,6 +500,7 @@ def test_weights_files_are_those_of_the_plain_network(tmp_path):
     assert largest_difference(model.get_weights(), other.get_weights()) == 0
 
 
+@pytest.mark.slow
 def test_a_clone_is_a_model_of_its_own():
     x, y = blobs()
     model = network()
@@ -563,6 +565,7 @@ def test_trainings_follow_each_other():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["dict", "tuple"])
 def test_inputs_may_be_nested(structure):
     x, y = blobs()

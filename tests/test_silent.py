@@ -65,6 +65,7 @@ def test_weights_of_zero_are_told_of():
         fit(sample_weight=weights)
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_probabilities():
     plain, named = (
         compiled(network(), metrics=metrics)
@@ -111,6 +112,7 @@ def test_settings_of_neighbors_are_refused_without_neighbors(settings):
         OverloadingCallback(k=0, **settings)
 
 
+@pytest.mark.slow
 def test_a_warm_up_that_moves_is_told_of():
     model, _ = fit(epochs=3)
     with pytest.warns(UserWarning, match="pass `warmup_epochs`.*initial_epoch=3"):

@@ -144,6 +144,7 @@ def test_the_default_is_f1_of_the_second_class():
     assert default.class_index == 1
 
 
+@pytest.mark.slow
 def test_hundreds_of_samples_of_the_class_are_thinned():
     y, p = known_posterior(4000, 1000)
     calls = []

@@ -52,6 +52,7 @@ def test_it_follows_from_the_settings(settings, fit, expected):
     assert_prior(trained(fit=fit, **settings), expected)
 
 
+@pytest.mark.slow
 def test_it_is_unknown_after_other_training():
     for train in (
         lambda model: model.fit(X, Y, verbose=0),

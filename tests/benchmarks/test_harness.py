@@ -376,6 +376,7 @@ def test_half_images_are_means_of_four_pixels(monkeypatch):
     assert labels is y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["mnist_5000", "digits"])
 def test_data_without_a_test_set_are_for_validation_alone(data):
     problem = replace(PROBLEM, data=data, imbalance={})

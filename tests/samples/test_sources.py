@@ -69,6 +69,7 @@ def test_ids_to_embed_ascend(k_majority):
     assert len(asked) == len(Y)
 
 
+@pytest.mark.slow
 def test_neighbors_and_w_follow_a_source_with_an_order_of_its_own():
     """In one batch an epoch the order within it changes no sum."""
     losses = []
@@ -171,6 +172,7 @@ class Noting(ById):
         self.passes[-1] += zip(ids.tolist(), seeds.tolist(), strict=True)
 
 
+@pytest.mark.slow
 def test_seeds_are_new_in_each_epoch_and_the_same_in_a_resumed_training():
     passes = []
     for first in (0, 2):
@@ -222,6 +224,7 @@ class OwnBatches(ById):
         return places.map(rows)
 
 
+@pytest.mark.slow
 def test_a_source_with_batches_of_its_own_trains_on_all_samples():
     expected, _ = trained(InMemory(X, Y, batch_size=16))
     weights, _ = trained(OwnBatches())
