@@ -18,8 +18,7 @@ PART = 2**16
 _PART_BYTES = 2**26
 
 _SAME = {
-    "epoch": "begin the same epoch. After a failure let all resume from copies of one "
-    "worker's backup",
+    "epoch": "begin the same epoch. After a failure let all resume from one backup",
     "data": "have the same data in the same order, and a callback with the same k, r "
     "and seed: on each worker pass all data to `fit`, not a shard, since each trains "
     "on its part of each batch anyway",

@@ -15,6 +15,9 @@ from keras_dos import BackupAndRestore, OverloadingCallback
 
 TESTS = Path(__file__).parent
 
+# With so few samples BatchNormalization differs between training and a pass.
+pytestmark = pytest.mark.filterwarnings("ignore:The embeddings in training lie far")
+
 
 class Stop(keras.callbacks.Callback):
     """Raises after a step of an epoch; notes what it sees of each step."""
@@ -62,7 +65,7 @@ def test_it_goes_on_within_an_epoch(tmp_path):
         (0, 5, {"save_freq": 2}),
         (0, 5, {"save_freq": "epoch"}),  # Before any backup.
         (2, 0, {"save_freq": 1}),
-        (4, 14, {"save_freq": 15}),
+        (4, 12, {"save_freq": 13}),  # The last step of an epoch.
         (3, 7, {"save_freq": 5, "embeddings": "pass"}),
         (3, 7, {"save_freq": "epoch", "embeddings": "pass"}),
         (3, 7, {"save_freq": 5, "refresh_freq": 2}),

@@ -27,17 +27,18 @@ def posterior(x, prior):
 
 
 def trained(**settings):
-    """A model that has learned to tell them apart, in three epochs and three rounds."""
+    """A model that has learned to tell them apart, in two epochs and four rounds."""
     x, y = gaussians(COUNTS)
     keras.utils.set_random_seed(0)
     inputs = keras.Input((1,))
     e = keras.layers.Dense(4, activation="tanh")(inputs)
     p = keras.layers.Dense(2, activation="softmax")(e)
     model = DOSModel(inputs, {"embedding": e, "probabilities": p})
-    rate = keras.optimizers.schedules.CosineDecay(0.02, 6 * 22_000 // 128)
+    callback = OverloadingCallback(warmup_epochs=2, **settings)
+    steps = 6 * callback.steps_per_epoch(y, batch_size=128)
+    rate = keras.optimizers.schedules.CosineDecay(0.02, steps)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    callbacks = [OverloadingCallback(warmup_epochs=3, **settings)]
-    model.fit(x, y, batch_size=128, epochs=6, verbose=0, callbacks=callbacks)
+    model.fit(x, y, batch_size=128, epochs=6, verbose=0, callbacks=[callback])
     return model
 
 
@@ -69,4 +70,6 @@ def test_served_probabilities_are_those_of_the_deployment(tmp_path, settings):
     serve = tf.saved_model.load(version).signatures["serving_default"]
     (name,) = serve.structured_input_signature[1]
     served = serve(**{name: tf.constant(points)})["probabilities"].numpy()[:, 1]
-    assert abs(served.mean() - posterior(points, frequencies).mean()) < 0.005
+    # Further off the frequencies that it was trained with, errors of the fit count more:
+    # .01 after training on copies that balance the classes.
+    assert abs(served.mean() - posterior(points, frequencies).mean()) < 0.012

@@ -109,11 +109,11 @@ def test_a_stream_trains_as_memory_does_in_the_same_order(embeddings):
     expected = trained(memory, embeddings=embeddings)
     for make in (dataset, numbered):
         weights = trained(Stream(make(x=PIXELS)), embeddings=embeddings)
-        assert largest_difference(expected, weights) == 0
+        assert largest_difference(expected, weights) < 1e-6  # Some CPUs round by place.
     arguments = {"shuffle": False, "r": 1, "embeddings": embeddings}
     expected = trained(memory, **arguments)
     weights = trained(Stream(dataset(x=PIXELS), buffer_size=10), **arguments)
-    assert largest_difference(expected, weights) == 0
+    assert largest_difference(expected, weights) < 1e-6  # Some CPUs round by place.
 
 
 @pytest.mark.slow
