@@ -70,6 +70,6 @@ def test_served_probabilities_are_those_of_the_deployment(tmp_path, settings):
     serve = tf.saved_model.load(version).signatures["serving_default"]
     (name,) = serve.structured_input_signature[1]
     served = serve(**{name: tf.constant(points)})["probabilities"].numpy()[:, 1]
-    # Further off the frequencies that it was trained with, errors of the fit count more:
+    # Far from the frequencies that it was trained with, errors of the fit count more:
     # .01 after training on copies that balance the classes.
     assert abs(served.mean() - posterior(points, frequencies).mean()) < 0.012

@@ -104,7 +104,7 @@ def test_each_sample_comes_as_often_as_r_says():
 @pytest.mark.slow
 @pytest.mark.parametrize("embeddings", ["training", "pass"])
 def test_a_stream_trains_as_memory_does_in_the_same_order(embeddings):
-    """Bit for bit; by windows without shuffling, or shuffled in one window."""
+    """To the last bits; by windows without shuffling, or shuffled in one window."""
     memory = InMemory(PIXELS, Y, batch_size=8)
     expected = trained(memory, embeddings=embeddings)
     for make in (dataset, numbered):
