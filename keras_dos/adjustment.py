@@ -63,8 +63,7 @@ def planned_adjustment(
     copies = plan.prior == "quadruplets"
     prior = class_prior(parameters.sizes if copies else parameters.counts)
     warm_up = plan.phase == "warmup"
-    trained_on = parameters.counts if warm_up else parameters.sizes
-    learned = trained_on * np.ones(len(prior))
+    learned = (parameters.counts if warm_up else parameters.sizes).astype(np.float64)
     for j, weight in (class_weight or {}).items():
         learned[j] *= weight
     if not learned.all():

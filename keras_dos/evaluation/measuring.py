@@ -31,7 +31,7 @@ def classwise_report(
         y_true: True classes of m test samples: class indices, shape `(m,)` or
             `(m, 1)`, or one-hot rows, shape `(m, n)`.
         probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
-            real dtype; each row sums to one within 0.01.
+            real dtype; each row sums to one within 0.02.
         minority: Indices of the minority classes *of the training data*, for example
             `minority_classes(class_counts(y_train))`. Defaults to None: as if empty, so
             that only the averages over all classes are reported.

@@ -55,7 +55,7 @@ class ThresholdChoice:
 
         Args:
             probabilities: Predicted class probabilities, shape `(m, n)`, any real
-                dtype; each row sums to one within 0.01.
+                dtype; each row sums to one within 0.02.
 
         Returns:
             Class indices, shape `(m,)`, int64: the class of the threshold where its
@@ -123,7 +123,7 @@ def choose_threshold(
         y_true: True classes of m validation samples: class indices, shape `(m,)` or
             `(m, 1)`, or one-hot rows, shape `(m, n)`.
         probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
-            real dtype; each row sums to one within 0.01.
+            real dtype; each row sums to one within 0.02.
         class_index: The class that the threshold is for; it has samples, and so has the
             rest. Defaults to 1, the second of two.
         measure: A function of truth and prediction, both of shape `(m,)` and int64, 1

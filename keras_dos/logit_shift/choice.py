@@ -72,7 +72,7 @@ def choose_logit_shift(
         y_true: True classes of m validation samples: class indices, shape `(m,)` or
             `(m, 1)`, or one-hot rows, shape `(m, n)`.
         probabilities: Predicted class probabilities, shape `(m, n)` with n > 1, any
-            real dtype; each row sums to one within 0.01.
+            real dtype; each row sums to one within 0.02.
         class_counts: Training samples of each class, shape `(n,)`, not all 0.
         measure: A function of true and predicted classes, both of shape `(m,)` and
             int64, that returns a finite number, larger if better. Defaults to

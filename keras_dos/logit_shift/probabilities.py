@@ -19,7 +19,7 @@ def shift_probabilities(
 
     Args:
         probabilities: Class probabilities, shape `(m, n)` with n > 1, any real dtype;
-            each row sums to one within 0.01. A 0 stays 0: in half precision, take
+            each row sums to one within 0.02. A 0 stays 0: in half precision, take
             probabilities that a softmax with `dtype="float32"` computed.
         class_counts: Training samples of each class, shape `(n,)`, not all 0. Their
             proportions are π. A class without samples is shifted like the largest one,

@@ -1,6 +1,5 @@
 """Arrays, as `fit` takes them, converted to tensors on the CPU."""
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,7 +114,7 @@ def finite_rows(structure: Any) -> NDArray[np.bool_]:
     return finite
 
 
-def row_hashes(structure: Any) -> NDArray[np.uint64]:
+def row_hashes(structure: Any) -> NDArray[np.int64]:
     """Return a hash of each row, over all tensors of a structure; equal for equal rows.
 
     Example:
@@ -124,14 +123,12 @@ def row_hashes(structure: Any) -> NDArray[np.uint64]:
         (True, False)
     """
     leaves = tf.nest.flatten(structure)
-    hashes = np.zeros(len(leaves[0]), np.uint64)
+    hashes = np.zeros(len(leaves[0]), np.int64)
     for leaf in leaves:
         if leaf.dtype == tf.string:
             leaf = tf.strings.to_hash_bucket_fast(leaf, 2**62)
         rows = leaf.numpy().reshape(len(leaf), -1)
-        # Two checksums of 32 bits: of a million rows, no two share both by chance.
-        sums = [zlib.crc32(row) << 32 | zlib.adler32(row) for row in rows]
-        hashes = hashes * np.uint64(31) + np.array(sums, np.uint64)
+        hashes = 31 * hashes + np.array([hash(row.tobytes()) for row in rows])
     return hashes
 
 
