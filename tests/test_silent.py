@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from toy import blobs, compiled, network
 
 from keras_dos import DOSModel, OverloadingCallback
@@ -126,6 +127,8 @@ def test_copies_of_samples_are_told_of():
     words = np.array([["a"], ["b"], ["a"], ["c"]])
     parts = {"a": words, "b": np.array([[1], [2], [1], [1]])}
     assert InMemory(parts, np.zeros(4, int)).share_of_copies() == 0.5
+    half = tf.cast([[1.0], [1.0], [2.0], [3.0]], tf.bfloat16)
+    assert InMemory(half, np.zeros(4, int)).share_of_copies() == 0.5
 
 
 @pytest.mark.slow
