@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
@@ -155,17 +157,22 @@ class BackupAndRestore(keras.callbacks.Callback):
         state["sizes"] = np.array(json.dumps(self.model.rounds.sizes()))
         if self.model.training_prior is not None:
             state["training_prior"] = self.model.training_prior
-        for i, variable in enumerate(_variables(self.model)):
-            state[f"variable_{i}"] = _as_numpy(variable)
+        for i, replicas in enumerate(self._variables()):
+            first, *others = map(_as_numpy, replicas)
+            state[f"variable_{i}"] = first
+            for j, value in enumerate(others, start=1):
+                if not np.array_equal(value, first):
+                    state[f"variable_{i}_{j}"] = value
         if self._workers.index == 0:
             _write(self._path, state)
 
     def _restore(self, state: State) -> None:
         rounds: Rounds = self.model.rounds
-        variables = _variables(self.model)
-        kept = [state[name] for name in state if name.startswith("variable_")]
+        variables = self._variables()
+        names = [name for name in state if re.fullmatch(r"variable_\d+", name)]
+        kept = [state[f"variable_{i}"] for i in range(len(names))]
         sizes = json.loads(str(state["sizes"]))
-        shapes = [variable.shape for variable in variables]
+        shapes = [tuple(replicas[0].shape) for replicas in variables]
         if sizes != rounds.sizes() or [value.shape for value in kept] != shapes:
             raise ValueError(
                 "`backup_dir` must hold a backup of this training: go on with the same "
@@ -175,21 +182,30 @@ class BackupAndRestore(keras.callbacks.Callback):
             )
         epoch, self._passed = state["place"].tolist()
         rounds.restore(state, begun=epoch if self._passed else None)
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        for i, replicas in enumerate(variables):
+            for j, variable in enumerate(replicas):
+                value = state.get(f"variable_{i}_{j}", kept[i])
+                variable.assign(tf.cast(value, variable.dtype))
         self.model.training_prior = state.get("training_prior")
         _keras.set_initial_epoch(self.model, epoch)
 
+    def _variables(self) -> list[tuple[tf.Variable, ...]]:
+        """Return all that a training step changes, but for the sums of metrics.
 
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    """Return all that a training step changes, but for the sums of metrics."""
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    # `variables` of a model include the states of random layers.
-    return [*model.variables, *model.optimizer.variables]
+        Each variable comes as those of the replicas, which may differ: each has its own
+        moving averages of BatchNormalization.
+        """
+        model = self.model
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        # `variables` of a model include the states of random layers.
+        return [
+            model.distribute_strategy.experimental_local_results(variable.value)
+            for variable in [*model.variables, *model.optimizer.variables]
+        ]
 
 
-def _as_numpy(variable: keras.Variable) -> NDArray[Any]:
+def _as_numpy(variable: tf.Variable) -> NDArray[Any]:
     value: NDArray[Any] = ops.convert_to_numpy(variable)
     # NumPy cannot read its own file of a type that it does not know, such as bfloat16.
     return value if value.dtype.isbuiltin else value.astype(np.float32)

@@ -56,37 +56,42 @@ class Workers:
     def places(self, z: int, batch_size: int) -> NDArray[np.int64]:
         """Return the places of an epoch that this worker trains on.
 
-        Each batch is split among the workers in order. What does not fill their last
-        batches equally is left out, fewer samples than workers.
+        Each batch is split among the workers in order. What does not fill the last
+        batches of all replicas equally is left out, fewer samples than replicas:
+        TensorFlow would count unequal parts the same, and fails on empty ones.
 
         Args:
             z: Places of the epoch.
             batch_size: Samples per step of all workers.
 
         Raises:
-            ValueError: If the workers cannot share a batch, or not even one sample
-                each, or have several GPUs.
+            ValueError: If the workers cannot share a batch, or there is not even one
+                sample for each replica, or workers have several GPUs.
 
         Example:
             >>> Workers(tf.distribute.get_strategy()).places(3, batch_size=2).tolist()
             [0, 1, 2]
         """
-        if self.count == 1:
-            return np.arange(z)
         replicas = self._strategy.num_replicas_in_sync
+        if z < replicas:
+            raise ValueError(
+                f"An epoch must have a sample for each of {replicas} replicas. "
+                f"Received: {z} quadruplets."
+            )
+        places = np.arange(z - z % batch_size % replicas)
+        if self.count == 1:
+            return places
         if replicas != self.count:
             raise ValueError(
                 "Each worker must have one GPU: start as many workers on a machine as "
                 "it has GPUs, each with its own CUDA_VISIBLE_DEVICES. "
                 f"Received: {replicas} GPUs of {self.count} workers."
             )
-        if batch_size % self.count or z < self.count:
+        if batch_size % self.count:
             raise ValueError(
-                f"The batch size must be a multiple of the {self.count} workers, and "
-                "an epoch have a sample for each. "
-                f"Received: batch_size={batch_size}, {z} quadruplets."
+                f"The batch size must be a multiple of the {self.count} workers. "
+                f"Received: batch_size={batch_size}."
             )
-        places = np.arange(z - z % batch_size % self.count)
         batches = np.split(places, np.arange(batch_size, len(places), batch_size))
         own = [np.split(batch, self.count)[self.index] for batch in batches]
         return np.concatenate(own)

@@ -8,9 +8,10 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = """
+TWO_DEVICES = """
 import sys
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,10 +19,16 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
 
-from toy import blobs, largest_difference, penalized
+from killed import everything, train
+from toy import blobs, compiled, largest_difference, penalized
 
-from keras_dos import OverloadingCallback
+from keras_dos import DOSModel, OverloadingCallback
 from keras_dos.samples import Indexed, Stream
+
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+"""
+
+SAME_STEPS = """
 
 inside, embeddings, source = sys.argv[1] == "inside", sys.argv[2], sys.argv[3]
 
@@ -54,12 +61,99 @@ def train(strategy):
 
 
 expected, one = train(tf.distribute.get_strategy())
-weights, two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+weights, two = train(mirrored)
 assert largest_difference(expected, weights) < 1e-5
 for name in ("loss", "embedding_loss", "classification_loss", "accuracy"):
     np.testing.assert_allclose(two[name], one[name], rtol=1e-5)
 print("equal")
 """
+
+
+# An epoch of 79 quadruplets. Before the last batch one device has the same weights.
+ODD = """
+x, y = blobs((30, 20, 6), d=16)
+sizes = np.array([30, 20, 29])
+
+
+def train(strategy, size):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        inputs = keras.Input((16,))
+        h = keras.layers.Reshape((4, 4, 1))(inputs)
+        h = keras.layers.MaxPooling2D()(keras.layers.Conv2D(3, 3, padding="same")(h))
+        e = keras.layers.Dense(5, "tanh")(keras.layers.Flatten()(h))
+        p = keras.layers.Dense(3, "softmax")(e)
+        model = compiled(DOSModel(inputs, {"embedding": e, "probabilities": p}))
+    taken, weights = [], []
+
+    def note(batch, logs):
+        taken.append(batch)
+        weights.append(model.get_weights())
+
+    model.fit(
+        x,
+        y,
+        batch_size=size,
+        epochs=1,
+        verbose=0,
+        callbacks=[
+            OverloadingCallback(
+                k=3, r=sizes / [30, 20, 6], warmup_epochs=0, embeddings="pass"
+            ),
+            keras.callbacks.LambdaCallback(on_train_batch_end=note),
+        ],
+    )
+    return len(taken), weights
+
+
+for size, any_left in (32, True), (26, False):  # 15 and 1 for one device.
+    steps, expected = train(tf.distribute.get_strategy(), size)
+    taken, weights = train(mirrored, size)
+    full = 79 // size
+    assert (steps, taken) == (full + 1, full + any_left)
+    assert largest_difference(expected[full - 1], weights[full - 1]) < 1e-5
+    assert all(np.isfinite(w).all() for w in weights[-1])
+print("equal")
+"""
+
+RESUMED = """
+class Stop(Exception):
+    pass
+
+
+def stop(batch, logs):
+    steps.append(batch)
+    if len(steps) == 13 * 3 + 8:
+        raise Stop
+
+
+steps = []
+with mirrored.scope():
+    expected, _ = train(None)
+    interrupt = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    try:
+        train(sys.argv[1], [interrupt], save_freq=5)
+    except Stop:
+        pass
+    resumed, history = train(sys.argv[1], save_freq=5)
+assert history.epoch == [3, 4, 5], history.epoch
+for one, two in zip(expected.variables, resumed.variables, strict=True):
+    for of_replicas in zip(one.value.values, two.value.values):  # Averages differ.
+        np.testing.assert_array_equal(*of_replicas)
+for one, two in zip(everything(expected), everything(resumed), strict=True):
+    np.testing.assert_array_equal(one, two)
+print("equal")
+"""
+
+
+def prints_equal(script, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES + script, *arguments],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("equal\n"), done.stderr[-3000:]
 
 
 @pytest.mark.parametrize(
@@ -72,10 +166,13 @@ print("equal")
     ],
 )
 def test_two_replicas_take_the_same_steps_as_one(where, embeddings, source):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, where, embeddings, source],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.endswith("equal\n"), done.stderr[-3000:]
+    prints_equal(SAME_STEPS, where, embeddings, source)
+
+
+def test_replicas_share_the_last_batch_equally():
+    """Where one sample is left, a replica would have an empty batch."""
+    prints_equal(ODD)
+
+
+def test_a_training_on_two_replicas_goes_on_from_its_backup(tmp_path):
+    prints_equal(RESUMED, str(tmp_path))

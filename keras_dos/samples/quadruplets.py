@@ -109,7 +109,7 @@ class QuadrupletBatches:
         places = self._workers.places(n_quadruplets, source.batch_size)
         size = len(places)
         # All, which costs no copy, unless there are several machines.
-        self._own = places if self._workers.count > 1 else slice(None)
+        self._own = places if self._workers.count > 1 else slice(size)
         # On the CPU, where tf.data reads them, whatever device trains the model.
         with tf.device("CPU:0"):
             # Any samples, in a number that a source can serve before the first epoch.
