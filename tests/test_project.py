@@ -124,7 +124,6 @@ def test_the_citation_has_the_version_of_the_package():
     assert citation["cff-version"] == "1.2.0"
     assert citation["version"] == metadata.version("keras-dos") == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
-    assert f"version = {{{PROJECT['version']}}}" in (ROOT / "README.md").read_text()
 
 
 def test_hooks_run_the_tools_of_the_dev_extra():

@@ -35,6 +35,10 @@ def test_the_code_is_on_the_first_screen():
     assert len(before) <= 10
 
 
+def test_it_is_about_one_screen():
+    assert len(README.splitlines()) <= 80
+
+
 def test_ci_runs_the_test_command():
     commands = [
         line for block in blocks_in("bash", README) for line in block.splitlines()
