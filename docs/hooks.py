@@ -20,6 +20,7 @@ PUBLISHED = (
     "benchmarks/results/*.md",
     "benchmarks/results/*.png",
     "examples/README.md",
+    "examples/*.ipynb",
     "examples/**/*.py",
 )
 API = "docs/api.md"

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Why over-sample deeply: rare classes are found again, at little cost to the others.
 
     python examples/gallery/quick_start.py
@@ -6,13 +7,13 @@ scikit-learn's 1,797 digits, of which four classes keep a tenth. Each draw has i
 rare classes, split and initial weights; both methods take about as many steps.
 """
 
+# %%
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -25,9 +26,8 @@ from keras_dos import (
     minority_classes,
 )
 
-EPOCHS = 30
 
-
+# %%
 def network() -> DOSModel:
     """Return a small compiled network: an embedding and a softmax on it."""
     inputs = keras.Input((64,))
@@ -40,7 +40,7 @@ def network() -> DOSModel:
     return model
 
 
-def one_draw(seed: int) -> dict[str, NDArray[np.float64]]:
+def one_draw(seed: int, epochs: int = 30) -> dict[str, list[float]]:
     """Return balanced accuracy, recall of the rare and of the other classes."""
     digits = load_digits(return_X_y=True)
     x, x_test, y, y_test = train_test_split(*digits, random_state=seed)
@@ -51,18 +51,19 @@ def one_draw(seed: int) -> dict[str, NDArray[np.float64]]:
     # An epoch of DOS has more steps, since it repeats rare samples.
     longer = callback.steps_per_epoch(y) / -(-len(y) // 32)
     measures = {}
-    for name, epochs in (("plain", round(EPOCHS * longer)), ("DOS", EPOCHS)):
+    for name, length in (("plain", round(epochs * longer)), ("DOS", epochs)):
         keras.utils.set_random_seed(seed)
         model = network()
         callbacks = [callback] if name == "DOS" else []
-        model.fit(x, y, epochs=epochs, callbacks=callbacks, verbose=0)
+        model.fit(x, y, epochs=length, callbacks=callbacks, verbose=0)
         p = model.classifier.predict(x_test, verbose=0)
         report = classwise_report(y_test, p, rare)
         recalls = [report.average(g)["recall"] for g in ("minority", "majority")]
-        measures[name] = np.array([report.balanced_accuracy, *recalls])
+        measures[name] = [report.balanced_accuracy, *recalls]
     return measures
 
 
+# %%
 def main(draws: int = 5) -> None:
     """Print means and standard deviations over the draws."""
     print(f"{draws} draws, three quarters of a minute on two cores ...")
