@@ -1,7 +1,8 @@
-"""Put the pages of the whole repository on the site, and make the API reference."""
+"""Put the pages of the whole repository on the site; make reference and gallery."""
 
 from pathlib import Path
 
+import gallery
 import reference
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -23,14 +24,16 @@ PUBLISHED = (
     "examples/*.ipynb",
     "examples/**/*.py",
 )
-API = "docs/api.md"
-REFERENCE = "docs/reference/"
+API, EXAMPLES = "docs/api.md", "examples/README.md"
+# Below which entry of the navigation the pages of a folder are that is not on the disk.
+MADE = {"API reference": "docs/reference/", "Examples": "examples/gallery/"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the pages of the reference below docs/api.md."""
-    (section,) = (entry for entry in config.nav if "API reference" in entry)
-    section["API reference"].extend(REFERENCE + name for name in _reference())
+    """List the pages that are made below those that they are made from."""
+    for title, folder in MADE.items():
+        (section,) = (entry for entry in config.nav if title in entry)
+        section[title].extend(name for name in _made() if name.startswith(folder))
     return config
 
 
@@ -54,9 +57,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 dest_uri=_address(name),
             )
         )
-    for name, text in _reference().items():
-        page = File.generated(config, REFERENCE + name, content=text)
-        page.dest_uri = _address(REFERENCE + name)
+    for name, text in _made().items():
+        page = File.generated(config, name, content=text)
+        page.dest_uri = _address(name)
         kept.append(page)
     return Files(kept)
 
@@ -64,12 +67,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(
     markdown: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Link the names of docs/api.md to their docstrings."""
-    return reference.linked(markdown) if page.file.src_uri == API else markdown
+    """Link the names of docs/api.md and the examples to the pages that are made."""
+    link = {API: reference.linked, EXAMPLES: gallery.linked}
+    return link.get(page.file.src_uri, str)(markdown)
 
 
-def _reference() -> dict[str, str]:
-    return reference.pages((ROOT / API).read_text("utf-8"))
+def _made() -> dict[str, str]:
+    """Return the text of each page that is made, by its path."""
+    api, examples = ((ROOT / name).read_text("utf-8") for name in (API, EXAMPLES))
+    scripts = MADE["Examples"]
+    of_gallery = gallery.pages(examples, ROOT / scripts)
+    made = {MADE["API reference"] + n: p for n, p in reference.pages(api).items()}
+    return made | {scripts + name: page for name, page in of_gallery.items()}
 
 
 def _address(name: str) -> str:

@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import gallery
 import pictures
 import pytest
 import reference
@@ -73,6 +74,20 @@ def test_names_of_the_overview_link_to_their_docstrings():
     assert reference.linked(text) == "See `a.B`.\n\n- [`a.B`][a.B]: One\n  `line`.\n"
 
 
+def test_each_script_of_the_gallery_is_a_page():
+    folder = ROOT / "examples" / "gallery"
+    text = (folder.parent / "README.md").read_text("utf-8")
+    made = gallery.pages(text, folder)
+    assert sorted(made) == sorted(f"{path.stem}.md" for path in folder.glob("*.py"))
+    for name, page in made.items():
+        code = (folder / name).with_suffix(".py").read_text("utf-8")
+        assert f"```python\n{code}```\n" in page
+    assert "# Text\n\nNothing but the first layers differs." in made["text.md"]
+    assert "[notebook](quick_start.ipynb)" in gallery.linked(text)
+    assert "(gallery/text.md)" in gallery.linked(text)
+    assert "(gallery/text.py)" not in gallery.linked(text)
+
+
 def test_each_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     nav = text[text.index("nav:") : text.index("not_in_nav")]
@@ -124,6 +139,13 @@ def test_the_built_reference_has_every_public_name(site):
         for name in Elements(page.read_text("utf-8")).ids
     }
     assert set(documented()) <= ids
+
+
+@pytest.mark.slow
+def test_the_built_gallery_has_what_was_printed_and_the_code(site):
+    text = (site / "examples" / "gallery" / "text" / "index.html").read_text("utf-8")
+    assert "3,200 texts. Balanced accuracy" in text
+    assert 'class="k">def</span>' in text
 
 
 @pytest.mark.slow
