@@ -143,12 +143,12 @@ def ablations(reader: Reader) -> Figure:
 
 
 def embeddings(reader: Reader) -> Figure:
-    """Draw test embeddings of the CNN, of over-sampling and of DOS in the plane."""
+    """Draw test embeddings of the CNN and of DOS in the plane."""
     problem = reader.experiment.problems[0]
     seed = reader.experiment.seeds[0]
     split = load(problem, reader.experiment.part, seed)
     stages = {}
-    for label in ("plain CNN", "random over-sampling", "DOS"):
+    for label in ("plain CNN", "DOS"):
         entry = reader.entry(label)
         trained: list[DOSModel] = []
 
@@ -160,9 +160,9 @@ def embeddings(reader: Reader) -> Figure:
 
         task = replace(task_of(problem, split, seed), build=build)
         METHODS[entry.method](task, **entry.settings)
-        stages[label] = task.predict(trained[-1].embedder, split.x_eval[:1500])
-    figure = plots.embeddings(stages, split.y_eval[:1500], split.minority)
-    figure.suptitle(f"t-SNE of 1,500 test embeddings, {problem.title}, one draw")
+        stages[label] = task.predict(trained[-1].embedder, split.x_eval[:1000])
+    figure = plots.embeddings(stages, split.y_eval[:1000], split.minority)
+    figure.suptitle(f"t-SNE of 1,000 test embeddings, {problem.title}, one draw")
     return figure
 
 

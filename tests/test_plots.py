@@ -288,6 +288,16 @@ def test_minority_classes_are_in_color_and_on_top():
     assert [text.get_text() for text in axes.texts] == ["dog", "owl", "cat"]
 
 
+def test_many_samples_are_drawn_smaller():
+    def areas(m):
+        vectors = np.random.default_rng(0).normal(size=(m, 2))
+        figure = plots.embeddings({"f": vectors}, np.arange(m) % 2, [1], "pca")
+        return np.array([c.get_sizes()[0] for c in figure.axes[0].collections])
+
+    np.testing.assert_allclose(areas(1600), areas(400) / 4)
+    np.testing.assert_allclose(areas(10), areas(400))
+
+
 def test_labels_may_be_one_hot_and_few_samples_do():
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     figure = plots.embeddings({"f": vectors}, np.eye(2)[[0, 1, 1, 0]])

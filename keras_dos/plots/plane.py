@@ -17,6 +17,7 @@ from keras_dos.plots import style
 
 Projection = Literal["tsne", "pca"]
 IN_A_ROW = 3
+CROWD = 400  # Samples; more are drawn smaller, so that they cover each other less.
 
 
 def embeddings(
@@ -120,6 +121,7 @@ def _scatter(
 ) -> None:
     """Draw the samples of each class and its name, the minority on top."""
     common = np.setdiff1d(labels, minority)
+    size = min(1.0, CROWD / len(labels))
     colored = minority or tuple(common)
     for j in (*common, *minority):
         rare, own = j in minority, points[labels == j]
@@ -131,7 +133,7 @@ def _scatter(
         axes.scatter(
             own[:, 0],
             own[:, 1],
-            s=26 if rare else 12,
+            s=size * (26 if rare else 12),
             marker=marker,
             color=color,
             alpha=0.9 if rare else 0.5,
