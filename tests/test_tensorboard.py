@@ -51,7 +51,7 @@ def ask(trained):
                 with urlopen(address, timeout=60) as answer:
                     return answer.read()
 
-            until = time.monotonic() + 60
+            until = time.monotonic() + 300
             while "train" not in json.loads(ask("scalars/tags")):
                 assert time.monotonic() < until, "TensorBoard does not read the logs."
                 time.sleep(0.2)
