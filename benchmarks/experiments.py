@@ -21,6 +21,7 @@ from benchmarks.suites import (
     TABLE_8,
     TENFOLD,
     TODAY,
+    TODAY_AT_HALF_SIZE,
     TUNED_ON,
     back_rotation,
 )
@@ -292,6 +293,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     "resnet": _comparison(
         "DOS beside the field on a residual network",
         TODAY,
+        TODAY_ROWS,
+        tuned_on=TODAY[:1],
+        seeds=range(3),
+    ),
+    "resnet_half": _comparison(
+        "DOS beside the field on a residual network, images of half the size",
+        TODAY_AT_HALF_SIZE,
         TODAY_ROWS,
         tuned_on=TODAY[:1],
         seeds=range(3),

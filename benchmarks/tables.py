@@ -572,6 +572,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "many": worst_cases,
     "recipes": recipes,
     "resnet": residual,
+    "resnet_half": residual,
     "table5": table_5,
     "table6": table_6,
     "table7": table_7,
