@@ -81,6 +81,17 @@ def test_the_export_runs(trained, tmp_path, monkeypatch, capsys):
     assert card["classes"] == ["0", "1", "2"]
 
 
+def test_it_answers_without_a_server(trained, tmp_path, capsys):
+    model, images, _ = trained
+    names = ["a", "b", "c"]
+    version = export_servable(model, tmp_path, class_names=names, warmup_inputs=images)
+    exec(block("python", "saved_model.load"), {"version": version, "x_test": images})
+    name, score = capsys.readouterr().out.split()
+    p = model.classifier.predict(images[:1], verbose=0)[0]
+    assert name == names[p.argmax()]
+    assert float(score) == pytest.approx(p.max(), rel=1e-4)
+
+
 def test_the_wrapped_model_takes_the_values_of_files(trained, tmp_path):
     model, images, _ = trained
     code = block("python", "Rescaling(1 / 255)").replace("(32, 32, 3)", "(3, 3, 3)")
