@@ -341,7 +341,7 @@ def train_all(
         f"{about(arguments.epochs * steps)}, all included."
     )
     with progress(len(models) * arguments.epochs) as advance:
-        print("\nDeep Over-sampling")
+        print("\nDeep Over-sampling (inf: only rounds have it, not the warm-up)")
         history = models["DOS"].fit(
             x,
             y,

@@ -1,7 +1,7 @@
 """Train on two workers: here two processes of this machine, elsewhere two machines.
 
 Started without TF_CONFIG it starts both workers and waits for them. On a cluster, start
-it once per machine with TF_CONFIG set, as docs/distributed.md tells.
+it once per machine with TF_CONFIG set, as docs/distributed.md says.
 
     python examples/two_workers.py
 """

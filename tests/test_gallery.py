@@ -55,7 +55,7 @@ def test_quick_start(capsys):
 @pytest.mark.slow
 def test_from_classifier(capsys):
     printed = printed_by("from_classifier", capsys, draws=1)
-    before, plain, dos = rows(printed, "as it was", "20 plain", "20 epochs of DOS")
+    before, plain, dos = rows(printed, "as it was", "20 more plain", "20 more epochs")
     assert max(before[0], plain[0]) < dos[0]
 
 

@@ -58,13 +58,13 @@ def main(draws: int = 3) -> None:
         copy.compile("adam", "sparse_categorical_crossentropy")
         probabilities = {"as it was": classifier.predict(x_test, verbose=0)}
         copy.fit(x[kept], y[kept], epochs=20, verbose=0)
-        probabilities["20 plain epochs more"] = copy.predict(x_test, verbose=0)
+        probabilities["20 more plain epochs"] = copy.predict(x_test, verbose=0)
         model = DOSModel.from_classifier(classifier, embedding="features")
         model.compile("adam", "sparse_categorical_crossentropy")
         # It is trained, so that the first epoch can be a round already.
         dos = OverloadingCallback(k=5, warmup_epochs=0, embeddings="pass", seed=seed)
         model.fit(x[kept], y[kept], epochs=20, callbacks=[dos], verbose=0)
-        probabilities["20 epochs of DOS more"] = classifier.predict(x_test, verbose=0)
+        probabilities["20 more epochs of DOS"] = classifier.predict(x_test, verbose=0)
         reports = {
             name: classwise_report(y_test, p, RARE) for name, p in probabilities.items()
         }
