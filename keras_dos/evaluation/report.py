@@ -24,9 +24,9 @@ class ClasswiseReport:
     Created by `classwise_report`. Precision, recall and F1 come from the multi-class
     confusion matrix of the most probable classes; AUPRC, the area under the
     precision-recall curve, from the class-wise probabilities (Section 4.2 of the
-    paper). How good the probabilities themselves are, over all samples, say the
-    log-loss, the Brier score and the calibration error. `print(report)` shows them as a
-    table.
+    paper). The log-loss, the Brier score and the calibration error say how good the
+    probabilities themselves are, over all samples. `print(report)` shows all of it as
+    a table.
 
     Attributes:
         precision: Shape `(n,)`, float64; 0 for a class that is never predicted.
