@@ -21,7 +21,7 @@ class Adjustment:
         prior: π, shape (n,), float32.
         tau: The exponent τ of π; 0 leaves H as it is.
         training_prior: The class frequencies that the probabilities of a network have
-            which such epochs train, shape (n,), float64; None if a class has no
+            after such epochs, shape (n,), float64; None if a class has no
             samples.
     """
 

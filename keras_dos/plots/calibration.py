@@ -45,7 +45,7 @@ def reliability_diagrams(
         TypeError: If `probabilities` is not a mapping to arrays of numbers, or
             `n_bins` is not an integer.
         ValueError: If there are no probabilities or more than three, if one does not
-            fit to `y_true` or does not hold probabilities, or if `n_bins` is less
+            fit `y_true` or does not hold probabilities, or if `n_bins` is less
             than 1.
 
     Example:

@@ -43,8 +43,8 @@ def precision_recall_curves(
         TypeError: If `probabilities` or `thresholds` is not a mapping, or if they do
             not hold numbers.
         ValueError: If there are no methods or more than seven, if probabilities do
-            not fit to `y_true` or are none, if `class_id` has no samples, or if a
-            threshold is of no method or outside of [0, 1).
+            not fit `y_true` or are not probabilities, if `class_id` has no samples, or
+            if a threshold is of no method or outside of [0, 1).
 
     Example:
         >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
