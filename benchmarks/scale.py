@@ -25,6 +25,7 @@ from keras_dos.parameters import resolve_class_parameters
 from keras_dos.samples import Indexed, InMemory, SampleSource, Stream
 from keras_dos.samples.checked import checked
 from keras_dos.samples.quadruplets import QuadrupletBatches, Quadruplets
+from keras_dos.samples.shared import shared_zeros
 from keras_dos.search import get_search
 
 Record = dict[str, Any]
@@ -173,7 +174,8 @@ def _training(model: DOSModel, x: NDArray[Any], y: NDArray[Any]) -> float:
 
 def _quadruplets(source: SampleSource) -> Callable[[], tf.data.Dataset]:
     k, d, rng = 5, 120, np.random.default_rng(0)
-    z = QuadrupletBatches(checked(source), READ, k, d, recorded=True)
+    table = shared_zeros((READ, d), np.float32)
+    z = QuadrupletBatches(checked(source), READ, k, table, recorded=True)
     drawn = Quadruplets(
         rng.permutation(READ),
         rng.integers(0, READ, (READ, k), np.int32),

@@ -26,7 +26,8 @@ class CollectedEmbeddings:
         >>> table = CollectedEmbeddings(m=3, d=2)
         >>> table.begin_epoch(0)
         >>> table.record([3, 0, 2], [[9.0, 9.0], [0.0, 1.0], [2.0, 3.0]])
-        >>> embeddings, recorded = table.read(np.array([0, 1, 2]))
+        >>> embeddings = np.zeros((3, 2), np.float32)
+        >>> recorded = table.read(np.array([0, 1, 2]), embeddings)
         >>> recorded.tolist(), embeddings[recorded].tolist()
         ([True, False, True], [[0.0, 1.0], [2.0, 3.0]])
     """
@@ -66,24 +67,23 @@ class CollectedEmbeddings:
         )
 
     def read(
-        self, ids: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return what was recorded of some samples.
+        self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """Write what was recorded of some samples into an array.
 
         Args:
             ids: Sample ids, shape (z,).
+            embeddings: Where to write, shape (z, d).
 
         Returns:
-            Embeddings, shape (z, d), float32, and whether each was recorded, shape
-            (z,), bool. On several replicas the latest epoch counts, then the first
-            replica of the first worker.
+            Whether each was recorded, shape (z,), bool. On several replicas the latest
+            epoch counts, then the first replica of the first worker.
         """
-        embeddings = np.empty((len(ids), self._table.shape[1] - 1), np.float32)
         recorded = np.empty(len(ids), bool)
         for part in self._workers.parts(len(ids)):
             rows = self._newest(ids[part])
             embeddings[part], recorded[part] = rows[:, :-1], rows[:, -1] > 0
-        return embeddings, recorded
+        return recorded
 
     def rows(self) -> NDArray[np.float32]:
         """Return the table, each row as it was written last, shape (m, d + 1)."""

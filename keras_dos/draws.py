@@ -167,3 +167,24 @@ def reference_samples(
         size = min(len(members), REFERENCE_SAMPLES)
         drawn.append(rng.choice(members, size, replace=False))
     return np.concatenate(drawn)
+
+
+def table_rows(parameters: ClassParameters) -> int:
+    """Return the rows of a table for all that a round may embed, at least 1.
+
+    Args:
+        parameters: k_j of each class.
+
+    Returns:
+        Samples of overloaded classes, and `reference_samples` of the others.
+
+    Example:
+        >>> from keras_dos.parameters import resolve_class_parameters
+        >>> table_rows(resolve_class_parameters(
+        ...     np.array([900, 30]), k=1, minority=[1], k_majority=0))
+        130
+    """
+    counts, k = parameters.counts, parameters.k
+    if not parameters.k_max:
+        return 1
+    return int(np.where(k > 0, counts, np.minimum(counts, REFERENCE_SAMPLES)).sum())

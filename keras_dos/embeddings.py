@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keras_dos.collected import CollectedEmbeddings
 from keras_dos.samples import SampleSource
-from keras_dos.workers import Workers
+from keras_dos.samples.shared import shared_zeros
+from keras_dos.workers import PART, Workers
 
 
 class Embeddings:
@@ -19,14 +20,19 @@ class Embeddings:
     Args:
         source: The samples.
         embedder: f, a model from inputs to embeddings of shape (b, d).
+        rows: The most samples that are read at once.
         from_training: Whether training steps record what they compute. Defaults to
             True; otherwise every `read` takes a pass.
+
+    Attributes:
+        table: Where all embeddings that are read are kept, shape (rows, d), float32,
+            from `shared_zeros`.
 
     Example:
         >>> from keras_dos.samples import InMemory
         >>> embedder = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
         >>> source = InMemory(np.array([[5.0], [6.0]]), np.array([0, 0]))
-        >>> embeddings = Embeddings(source, embedder)
+        >>> embeddings = Embeddings(source, embedder, rows=2)
         >>> embeddings.begin_epoch(0)
         >>> embeddings.record([1], [[7.0]])
         >>> embeddings.read(np.array([0, 1]), epoch=1).tolist()
@@ -34,17 +40,24 @@ class Embeddings:
     """
 
     def __init__(
-        self, source: SampleSource, embedder: keras.Model, from_training: bool = True
+        self,
+        source: SampleSource,
+        embedder: keras.Model,
+        rows: int,
+        from_training: bool = True,
     ) -> None:
         self._source = source
         self._embedder = embedder
-        self._d = embedder.output_shape[-1]
+        d = embedder.output_shape[-1]
+        self.table: NDArray[np.float32] = shared_zeros((rows, d), np.float32)
         self._strategy = tf.distribute.get_strategy()
         self._workers = Workers(self._strategy)
-        self._embed = tf.function(self._on_replicas, jit_compile=embedder.jit_compile)
+        self._embedded = tf.function(
+            self._on_replicas, jit_compile=embedder.jit_compile
+        )
         self._collected: CollectedEmbeddings | None = None
         if from_training:
-            self._collected = CollectedEmbeddings(len(source.classes), self._d)
+            self._collected = CollectedEmbeddings(len(source.classes), d)
 
     def available(self, epoch: int) -> bool:
         """Return whether there are embeddings to search at the start of an epoch.
@@ -75,48 +88,51 @@ class Embeddings:
             self._collected.restore(state["recorded"])
 
     def read(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
-        """Return f(x) of some samples.
+        """Write f(x) of some samples into the table, in place of what is there.
 
         Args:
             ids: Ascending sample ids, shape (z,).
             epoch: The epoch that begins, for errors.
 
         Returns:
-            Shape (z, d), float32.
+            The first z rows of the table.
 
         Raises:
             ValueError: If an embedding is not finite, or the source breaks its
                 contract.
         """
-        if self._collected is None:
-            embeddings = self._passed(ids)
-        else:
-            embeddings, recorded = self._collected.read(ids)
-            embeddings[~recorded] = self._passed(ids[~recorded])
-        finite = np.isfinite(embeddings).all(axis=1)
-        if not finite.all():
+        embeddings, missing = self.table[: len(ids)], ids
+        if self._collected is not None:
+            missing = ids[~self._collected.read(ids, embeddings)]
+        if len(missing):
+            self._embed(missing, ids, embeddings)
+        parts = (embeddings[start : start + PART] for start in range(0, len(ids), PART))
+        bad = sum(int(np.sum(~np.isfinite(part).all(axis=1))) for part in parts)
+        if bad:
             raise ValueError(
                 "Embeddings are not finite, so no neighbors can be found: the training "
                 "has diverged, or inputs contain NaN. Lower the learning rate, clip "
                 "gradients (clipnorm in the optimizer), or clean the inputs. "
-                f"Received: {np.sum(~finite)} of {len(ids)} embeddings not finite at "
-                f"the start of epoch {epoch + 1}."
+                f"Received: {bad} of {len(ids)} embeddings not finite at the start of "
+                f"epoch {epoch + 1}."
             )
         return embeddings
 
-    def _passed(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return f(x) of some samples from a pass in inference mode."""
-        embeddings = np.zeros((len(ids), self._d), np.float32)
-        if not len(ids):
-            return embeddings
-        found = self._exchanged(ids, embeddings, self._embed_own(ids, embeddings))
-        if not np.array_equal(np.sort(found), ids):
+    def _embed(
+        self,
+        asked: NDArray[np.int64],
+        ids: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
+    ) -> None:
+        """Write f(x) of some of the ids, from a pass in inference mode."""
+        own = asked[self._workers.index :: self._workers.count]
+        found = self._exchanged(ids, embeddings, self._embed_own(own, ids, embeddings))
+        if not np.array_equal(np.sort(found), asked):
             raise ValueError(
                 "`inputs` of the source must return one row for each id. "
-                f"Received: {len(found)} rows for {len(ids)} ids, "
-                f"{len(np.intersect1d(found, ids))} of them for one of these."
+                f"Received: {len(found)} rows for {len(asked)} ids, "
+                f"{len(np.intersect1d(found, asked))} of them for one of these."
             )
-        return embeddings
 
     def _exchanged(
         self,
@@ -135,10 +151,12 @@ class Embeddings:
         return np.concatenate(of_all)
 
     def _embed_own(
-        self, ids: NDArray[np.int64], embeddings: NDArray[np.float32]
+        self,
+        own: NDArray[np.int64],
+        ids: NDArray[np.int64],
+        embeddings: NDArray[np.float32],
     ) -> NDArray[np.int64]:
         """Write this worker's part of f(x) of some samples; return which they are."""
-        own = ids[self._workers.index :: self._workers.count]
         # No gradients are kept, so a larger batch fits where a training batch does.
         batches = self._source.inputs(own, 4 * self._source.batch_size)
         if self._workers.count == 1:
@@ -146,7 +164,7 @@ class Embeddings:
         found = [own[:0]]
         for batch in batches:
             replicas = map(
-                self._strategy.experimental_local_results, self._embed(batch)
+                self._strategy.experimental_local_results, self._embedded(batch)
             )
             for i, value in zip(*replicas, strict=True):
                 found.append(i)

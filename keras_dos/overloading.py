@@ -9,7 +9,6 @@
 | 22 (MTL) | `DOSModel.train_step`, on the batches of `QuadrupletBatches` |
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from keras_dos.parameters import ClassParameters
 from keras_dos.samples.quadruplets import Quadruplets
 from keras_dos.search import NeighborSearch, self_neighbors
 from keras_dos.spread import class_moments, distance_unit
+from keras_dos.workers import PART
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,6 @@ class Round:
     unit: float
     variances: dict[int, float]
 
-    def over(self, table: NDArray[np.float32]) -> "Round":
-        """Return the round over another table: the same one, or none of its rows."""
-        quadruplets = dataclasses.replace(self.quadruplets, table=table)
-        return dataclasses.replace(self, quadruplets=quadruplets)
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the round as arrays by name, for a backup."""
         return {
@@ -61,10 +56,14 @@ class Round:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Round":
-        """Return the round that `arrays` returned."""
-        names = (field.name for field in dataclasses.fields(Quadruplets))
-        quadruplets = Quadruplets(**{name: arrays[name] for name in names})
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], table: NDArray[np.float32]
+    ) -> "Round":
+        """Return the round that `arrays` returned, with its embeddings in `table`."""
+        rows = len(arrays["table"])
+        table[:rows] = arrays["table"]
+        columns = {name: arrays[name] for name in ("samples", "neighbors", "weights")}
+        quadruplets = Quadruplets(**columns, table=table[:rows])
         pairs = zip(arrays["varying"], arrays["variances"], strict=True)
         variances = {int(j): float(value) for j, value in pairs}
         return cls(quadruplets, float(arrays["unit"]), variances)
@@ -81,7 +80,8 @@ def overload(
     """Overload the training set: lines 7-21 of Algorithm 1.
 
     Args:
-        embed: f, from ascending sample ids, shape (z,), to embeddings, shape (z, d).
+        embed: f, from ascending sample ids, shape (z,), to embeddings, shape (z, d), a
+            memory of which the table becomes a part.
         classes: y, the class of each sample, shape (m,), int64.
         parameters: k_j and r_j of each class.
         search: The neighbor search.
@@ -115,12 +115,13 @@ def overload(
     embedded = np.union1d(overloaded, reference_samples(classes, parameters, rng))
     embeddings = embed(embedded)  # Lines 7-9, for the classes that line 11 needs.
     variances, spread = class_moments(embeddings, classes[embedded])
-    table = _rows(embeddings, k[classes[embedded]] > 0)
-    del embeddings  # It may be as large as all that a training keeps.
+    table = _moved_up(embeddings, np.flatnonzero(k[classes[embedded]] > 0))
     row_of = np.full(len(classes), -1, np.int64)
     row_of[overloaded] = np.arange(len(overloaded))
 
-    parts, distances = [], [np.empty(0, np.float32)]
+    z = _empty_quadruplets(parameters.n_quadruplets, parameters.k_max, table)
+    copy, end = np.empty(len(z), np.int64), 0
+    distances = [np.empty(0, np.float32)]
     for j in np.flatnonzero(parameters.counts):  # Line 10.
         members = np.flatnonzero(classes == j)
         neighbors = np.full((len(members), parameters.k_max), -1, np.int32)
@@ -129,24 +130,36 @@ def overload(
             ids, squared = self_neighbors(table[rows], int(k[j]), search)
             neighbors[:, : ids.shape[1]] = rows[ids]
             distances.append(squared.ravel())
-        copies, places = draw_copies(len(members), int(parameters.sizes[j]), rng)
-        weights = sampled_weights(sampler, neighbors[places] >= 0, rng)  # Line 17.
-        parts.append((copies, members[places], neighbors[places], weights))  # Line 18.
-
-    copy, samples, neighbors, weights = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
-    quadruplets = Quadruplets(samples, np.maximum(neighbors, 0), weights, table)
-    return Round(  # Line 21.
-        quadruplets.ordered(np.lexsort((samples, copy))),
+        start, end = end, end + int(parameters.sizes[j])
+        copy[start:end], places = draw_copies(len(members), end - start, rng)
+        z.samples[start:end] = members[places]
+        z.neighbors[start:end] = neighbors[places]
+        exists = z.neighbors[start:end] >= 0
+        z.weights[start:end] = sampled_weights(sampler, exists, rng)  # Line 17.
+    np.maximum(z.neighbors, 0, out=z.neighbors)
+    return Round(  # Lines 18-21.
+        z.ordered(np.lexsort((z.samples, copy))),
         distance_unit(np.concatenate(distances), spread),
         variances,
     )
 
 
-def _rows(array: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the rows to keep, without a copy if they are all."""
-    return array if kept.all() else array[kept]
+def _moved_up(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return some ascending rows of an array, in the place of its first ones."""
+    if len(rows) < len(array):
+        for start in range(0, len(rows), PART):
+            part = rows[start : start + PART]
+            array[start : start + len(part)] = array[part]
+    return array[: len(rows)]
+
+
+def _empty_quadruplets(z: int, k: int, table: NDArray[np.float32]) -> Quadruplets:
+    return Quadruplets(
+        np.empty(z, np.int64),
+        np.empty((z, k), np.int32),
+        np.empty((z, k + 1), np.float32),
+        table,
+    )
 
 
 def without_neighbors(samples: NDArray[np.int64], d: int) -> Quadruplets:

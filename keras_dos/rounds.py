@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_dos import _checks, advice
 from keras_dos.adjustment import ClassWeight, planned_adjustment
 from keras_dos.compiled_loss import is_crossentropy
+from keras_dos.draws import table_rows
 from keras_dos.embeddings import Embeddings
 from keras_dos.labels import class_counts
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
@@ -93,7 +94,6 @@ class Rounds:
         z, m = self.parameters.n_quadruplets, len(source.classes)
         advice.of_long_epochs(z, m, settings.r)
         self.loss = TrainingLoss(settings.objective, loss, n_classes)
-        self._d = embedder.output_shape[-1]
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
         if epochs > 0:
             check_schedule(settings.planned, epochs, bool(settings.logit_adjustment))
@@ -102,10 +102,11 @@ class Rounds:
         k_and_r = self.parameters.k, self.parameters.sizes
         self._workers.check_same_data(source.classes, *k_and_r, settings.seed % 2**63)
         self._search = of_first(get_search(settings.neighbor_search), self._workers)
-        recorded = settings.embeddings == "training" and self.parameters.k_max > 0
-        self._embeddings = Embeddings(source, embedder, recorded)
-        k_max, d = self.parameters.k_max, self._d
-        self._batches = QuadrupletBatches(source, z, k_max, d, recorded=recorded)
+        k_max, rows = self.parameters.k_max, table_rows(self.parameters)
+        recorded = settings.embeddings == "training" and k_max > 0
+        self._embeddings = Embeddings(source, embedder, rows, recorded)
+        table = self._embeddings.table
+        self._batches = QuadrupletBatches(source, z, k_max, table, recorded)
         weighted = len(self._batches.dataset().element_spec) > 2
         self._prior_known = is_crossentropy(loss) and not weighted
         self._round: Round | None = None
@@ -159,8 +160,6 @@ class Rounds:
         order = self._order(len(quadruplets), _EPOCH_ORDER, epoch)
         seeds = self._rng(_AUGMENTATION, epoch).integers(2**63, size=len(order))
         self._batches.assign(quadruplets.ordered(order), seeds)  # Line 22: MTL(Z).
-        if self._round is not None:  # The batches have the table now.
-            self._round = self._round.over(quadruplets.table[:0].copy())
 
     def record(self, quadruplets: dict[str, Any], embedding: Any) -> None:
         """Keep f(x) of a batch for the next search; part of the training step.
@@ -206,7 +205,7 @@ class Rounds:
             "samples": len(self._source.classes),
             "quadruplets": self.parameters.n_quadruplets,
             "k": self.parameters.k_max,
-            "d": self._d,
+            "d": self._embeddings.table.shape[1],
             "batch_size": self._source.batch_size,
             "seed": self._settings.seed,
         }
@@ -215,7 +214,7 @@ class Rounds:
         """Return all that a resumed training needs of this one, as arrays by name."""
         state = self._embeddings.state()
         if self._round is not None:
-            state |= self._round.over(self._batches.table).arrays()
+            state |= self._round.arrays()
         return state
 
     def restore(self, state: Mapping[str, Any], begun: int | None = None) -> None:
@@ -233,8 +232,7 @@ class Rounds:
         self._embeddings.restore(state)
         self._resumed = begun
         if "samples" in state:
-            self._round = Round.from_arrays(state)
-            self._batches.table = self._round.quadruplets.table
+            self._round = Round.from_arrays(state, self._embeddings.table)
             self.loss.set_unit(self._round.unit)
 
     def end(self) -> None:
@@ -266,11 +264,11 @@ class Rounds:
             epoch,
             lambda i: self._order(m, _PASS_ORDER, i),
         )
-        return without_neighbors(samples, self._d)
+        return without_neighbors(samples, self._embeddings.table.shape[1])
 
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()
-        self._round = None  # Its table may be large.
+        self._round = None  # The next one takes its table.
         parameters = self.parameters
         if not self._embeddings.available(epoch):
             parameters = parameters.without_neighbors()

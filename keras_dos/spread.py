@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 # Fraction of the spread below which the unit of squared distance does not fall.
 UNIT_FLOOR = 0.02
+# Rows whose squares are taken at once; those of a large class would fill the memory.
+_ROWS = 4096
 
 
 def class_moments(
@@ -27,9 +29,14 @@ def class_moments(
     """
     variances, means = {}, []
     for j in np.unique(classes):
-        members = embeddings[classes == j]
-        variances[int(j)] = float(members.var(axis=0, dtype=np.float64).sum())
-        means.append(members.mean(axis=0, dtype=np.float64))
+        members = np.flatnonzero(classes == j)
+        parts = np.split(members, np.arange(_ROWS, len(members), _ROWS))
+        sums = (embeddings[part].sum(axis=0, dtype=np.float64) for part in parts)
+        mean = np.sum(list(sums), axis=0) / len(members)
+        squares = (np.square(embeddings[part] - mean).sum(axis=0) for part in parts)
+        variance = np.sum(list(squares), axis=0) / len(members)
+        variances[int(j)] = float(variance.sum())
+        means.append(mean)
     if not means:
         return {}, 0.0
     between = float(np.var(means, axis=0).sum())

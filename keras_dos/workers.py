@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-PART = 2**16
+PART = 2**14
 """Rows that are read or exchanged at a time, so that no second table is in memory."""
 # TensorFlow cannot send 2 GiB at once, and takes several times what it sends.
 _PART_BYTES = 2**26

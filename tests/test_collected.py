@@ -181,7 +181,8 @@ def test_what_is_not_finite_is_refused():
     table = CollectedEmbeddings(2, 1)
     table.begin_epoch(3)
     table.record([1], [[np.nan]])
-    embeddings, recorded = table.read(np.array([0, 1]))
+    embeddings = np.zeros((2, 1), np.float32)
+    recorded = table.read(np.array([0, 1]), embeddings)
     assert recorded.tolist() == [False, True]
     assert np.isnan(embeddings[1, 0])
 

@@ -1,5 +1,7 @@
 """Rounds without `fit` and without a callback."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -118,3 +120,33 @@ def test_labels_beyond_the_head_are_refused():
     x, y = blobs()
     with pytest.raises(ValueError, match=r"n_classes=3.*Received: 3"):
         rounds_of(network(), InMemory(x, y + 1), 1)
+
+
+class Next:
+    """A search that costs nothing: the next rows of the class are the neighbors."""
+
+    def search(self, vectors, k):
+        m = len(vectors)
+        ids = (np.arange(m)[:, None] + np.arange(k)) % m
+        return ids, np.broadcast_to(np.float32(1), ids.shape)
+
+
+@pytest.mark.parametrize("settings", [{}, {"k_majority": 0}], ids=["all", "minority"])
+@pytest.mark.parametrize("embeddings", ["training", "pass"])
+def test_a_round_is_drawn_without_a_second_table(embeddings, settings):
+    m, d = 60_000, 128
+    y = np.minimum(np.arange(m) // 1000, 56)
+    inputs = keras.Input((1,))
+    embedder = keras.Model(inputs, keras.layers.Dense(d)(inputs))
+    source = InMemory(np.arange(m, dtype="float32")[:, None], y, batch_size=1000)
+    chosen = Settings(1, 1, neighbor_search=Next(), embeddings=embeddings, **settings)
+    rounds = Rounds(chosen, source, embedder, LOSS, n_classes=57, epochs=9)
+    rounds.begin_epoch(6)
+    table = m * d * 4
+    tracemalloc.start()  # It sees what NumPy takes.
+    try:
+        rounds.begin_epoch(7)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.75 * table

@@ -63,12 +63,12 @@ class SampleSource(Protocol):
         """Return the samples to train on, as requested for each pass.
 
         Args:
-            ids: The sample for each place of an epoch, shape (z,), int64: a variable
-                of constant size whose values change between passes, so read it inside
+            ids: The sample for each place of an epoch, shape (z,), int64: a tensor of
+                constant size whose values change between passes, so read it inside
                 `map`.
             seeds: A number for each place, shape (z,), int64, at least 0, that follows
                 from the seed and the epoch: random augmentation that derives from it is
-                new in each epoch and the same in a resumed training. A variable too.
+                new in each epoch and the same in a resumed training. They change too.
 
         Returns:
             A dataset of batches `(places, (x, y))` or

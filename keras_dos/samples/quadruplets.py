@@ -1,6 +1,7 @@
 """Quadruplets (x, y, N(x), w): by id, and as the batches that `fit` trains on."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos.samples.base import SampleSource
+from keras_dos.samples.shared import as_tensor, shared_zeros
 from keras_dos.workers import Workers
 
 
@@ -68,7 +70,7 @@ class Quadruplets:
 
 
 class QuadrupletBatches:
-    """Batches of quadruplets, read through variables that `assign` sets.
+    """Batches of quadruplets, read from memory that `assign` writes.
 
     `fit` makes a new iterator over the dataset in each epoch, so an epoch sees what was
     assigned before it. The number of batches never changes.
@@ -77,7 +79,8 @@ class QuadrupletBatches:
         source: The samples.
         n_quadruplets: The size of Z'.
         k: Neighbors of each quadruplet.
-        d: Size of the embedding.
+        table: The memory for tables of embeddings, from `shared_zeros`, with as many
+            rows as the largest of them, at least 1, and d columns.
         recorded: Whether quadruplets have "rows" too, where the step that trains on
             them records f(x): the id of a sample, but m unless it comes last in the
             epoch. Defaults to False.
@@ -85,7 +88,8 @@ class QuadrupletBatches:
     Example:
         >>> from keras_dos.samples import InMemory
         >>> source = InMemory(np.array([10, 20]), np.array([0, 0]))
-        >>> batches = QuadrupletBatches(source, n_quadruplets=2, k=1, d=1)
+        >>> batches = QuadrupletBatches(
+        ...     source, n_quadruplets=2, k=1, table=shared_zeros((2, 1), np.float32))
         >>> batches.assign(Quadruplets(
         ...     samples=np.array([1, 0]), neighbors=np.array([[0], [1]]),
         ...     weights=np.array([[0.8, 0.2], [0.5, 0.5]], np.float32),
@@ -100,7 +104,7 @@ class QuadrupletBatches:
         source: SampleSource,
         n_quadruplets: int,
         k: int,
-        d: int,
+        table: NDArray[np.float32],
         recorded: bool = False,
     ) -> None:
         self._source = source
@@ -110,20 +114,15 @@ class QuadrupletBatches:
         size = len(places)
         # All, which costs no copy, unless there are several machines.
         self._own = places if self._workers.count > 1 else slice(size)
-        # On the CPU, where tf.data reads them, whatever device trains the model.
-        with tf.device("CPU:0"):
-            # Any samples, in a number that a source can serve before the first epoch.
-            any_samples = np.arange(size) % len(source.classes)
-            self._samples = tf.Variable(any_samples, trainable=False)
-            self._seeds = _variable(tf.int64, size)
-            self._neighbors = _variable(tf.int32, size, k)
-            self._weights = _variable(tf.float32, size, k + 1)
-            self._rows = _variable(tf.int64, size)
-            # The one variable whose size changes. A row to point at, for slots that do
-            # not exist, and since Keras may take a batch before the first epoch.
-            self._table = tf.Variable(
-                tf.zeros((1, d)), trainable=False, shape=(None, d)
-            )
+        self._samples = shared_zeros((size,), np.int64)
+        # Any samples, in a number that a source can serve before the first epoch.
+        self._samples[:] = np.arange(size) % len(source.classes)
+        self._seeds = shared_zeros((size,), np.int64)
+        self._rows = shared_zeros((size,), np.int64)
+        self._neighbors = shared_zeros((size, k), np.int32)
+        self._weights = shared_zeros((size, k + 1), np.float32)
+        # Keras may take a batch before the first epoch: the first row is there.
+        self._table = table
 
     def assign(self, quadruplets: Quadruplets, seeds: NDArray[np.int64]) -> None:
         """Set the quadruplets, in the order in which the next epoch trains on them.
@@ -135,32 +134,22 @@ class QuadrupletBatches:
         """
         if self._recorded:
             rows = last_occurrences(quadruplets.samples, len(self._source.classes))
-            self._rows.assign(rows[self._own])
+            self._rows[:] = rows[self._own]
         own = quadruplets.padded(self._neighbors.shape[1]).ordered(self._own)
-        self._samples.assign(own.samples)
-        self._seeds.assign(seeds[self._own])
-        self._neighbors.assign(own.neighbors)
-        self._weights.assign(own.weights)
-        if len(own.table):
-            self.table = own.table
-
-    @property
-    def table(self) -> NDArray[np.float32]:
-        """The embeddings that neighbors are rows of, shape (rows, d)."""
-        table: NDArray[np.float32] = self._table.numpy()
-        return table
-
-    @table.setter
-    def table(self, table: NDArray[np.float32]) -> None:
-        self._table.assign(table)
+        self._samples[:] = own.samples
+        self._seeds[:] = seeds[self._own]
+        self._neighbors[:] = own.neighbors
+        self._weights[:] = own.weights
+        if not np.may_share_memory(own.table, self._table):
+            self._table[: len(own.table)] = own.table
 
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
         batch_size = self._source.batch_size // self._workers.count
-        rows = self._source.batches(self._samples, self._seeds)
+        rows = self._source.batches(as_tensor(self._samples), as_tensor(self._seeds))
         if self._workers.count > 1:
             rows = rows.rebatch(batch_size)
-        batches = rows.map(self._joined, num_parallel_calls=2)
+        batches = rows.map(self._join(), num_parallel_calls=2)
         steps = -(-self._samples.shape[0] // batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
         options = tf.data.Options()
@@ -169,17 +158,24 @@ class QuadrupletBatches:
         )
         return batches.with_options(options).prefetch(2)
 
-    def _joined(self, places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Join each sample with its neighbors and w, by its place."""
-        x, *others = row
-        quadruplets = {
-            "x": x,
-            "neighbors": tf.gather(self._table, tf.gather(self._neighbors, places)),
-            "weights": tf.gather(self._weights, places),
-        }
-        if self._recorded:
-            quadruplets["rows"] = tf.gather(self._rows, places)
-        return quadruplets, *others
+    def _join(self) -> Callable[[tf.Tensor, tuple[Any, ...]], tuple[Any, ...]]:
+        """Return a function that joins samples with their neighbors and w, by place."""
+        table, neighbors, weights, rows = map(
+            as_tensor, (self._table, self._neighbors, self._weights, self._rows)
+        )
+
+        def join(places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
+            x, *others = row
+            quadruplets = {
+                "x": x,
+                "neighbors": tf.gather(table, tf.gather(neighbors, places)),
+                "weights": tf.gather(weights, places),
+            }
+            if self._recorded:
+                quadruplets["rows"] = tf.gather(rows, places)
+            return quadruplets, *others
+
+        return join
 
 
 def last_occurrences(samples: NDArray[np.int64], m: int) -> NDArray[np.int64]:
@@ -200,7 +196,3 @@ def last_occurrences(samples: NDArray[np.int64], m: int) -> NDArray[np.int64]:
     ids, places_from_the_end = np.unique(samples[::-1], return_index=True)
     rows[len(samples) - 1 - places_from_the_end] = ids
     return rows
-
-
-def _variable(dtype: tf.DType, *shape: int) -> tf.Variable:
-    return tf.Variable(tf.zeros(shape, dtype), trainable=False)
