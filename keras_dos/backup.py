@@ -14,6 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras
+from keras_dos.disk import put
 from keras_dos.rounds import Rounds
 from keras_dos.workers import Workers
 
@@ -233,9 +234,7 @@ def _write(path: Path, state: State) -> None:
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         np.savez(file, **state)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    put(unfinished, lambda file: file.replace(path))
 
 
 def _read(path: Path) -> State:

@@ -52,6 +52,7 @@ ROOMS = (
     "_checks",
     "_keras",
     "workers",
+    "disk",
     "_backend",
 )
 HELPERS = ROOMS[2 : ROOMS.index("model")]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_dos.serving.disk import os_errors, share, sync, sync_names
+from keras_dos.disk import os_errors, put, share
 from keras_dos.serving.unfinished import unfinished_folder
 
 # What a server reads as a number: it skips blanks and takes a plus sign.
@@ -69,10 +69,7 @@ def write_version(base: Path, write: Callable[[Path], None]) -> Path:
         with os_errors(base):
             write(files)
         share(files, like=base)
-        sync(files)
-        version = _claim(files, base)
-    sync_names(base)
-    return version
+        return put(files, lambda files: _claim(files, base))
 
 
 def _claim(files: Path, base: Path) -> Path:

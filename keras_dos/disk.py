@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -75,7 +75,7 @@ def share(folder: Path, like: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Wait until a folder and all in it are on the disk, not only in memory.
+    """Wait until a file, or a folder and all in it, are on the disk, not in memory.
 
     Raises:
         OSError: If a file cannot be written to the disk.
@@ -106,3 +106,28 @@ def sync_names(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def put(complete: Path, move: Callable[[Path], Path]) -> Path:
+    """Give a complete file or folder its name, when all of it is on the disk.
+
+    Whoever finds something under the name, even after a power cut, finds all of it.
+
+    Args:
+        complete: The file or folder, on the same disk under another name.
+        move: Renames it, and returns its new path.
+
+    Raises:
+        OSError: If it cannot be written to the disk or renamed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     (file := Path(name, "unfinished")).touch()
+        ...     put(file, lambda file: file.replace(file.with_name("a"))).name
+        'a'
+    """
+    sync(complete)
+    path = move(complete)
+    sync_names(path.parent)
+    return path
