@@ -14,7 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras
-from keras_dos.disk import put
+from keras_dos.disk import check_path, put
 from keras_dos.rounds import Rounds
 from keras_dos.workers import Workers
 
@@ -82,11 +82,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         delete_checkpoint: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(backup_dir, str | os.PathLike) or not os.fspath(backup_dir):
-            raise TypeError(
-                "`backup_dir` must be the path of a local folder. "
-                f"Received: backup_dir={backup_dir!r}."
-            )
+        check_path("backup_dir", backup_dir)
         if save_freq != "epoch":
             _checks.integer("save_freq", save_freq, minimum=1)
         self.backup_dir = backup_dir

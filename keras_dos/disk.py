@@ -6,8 +6,40 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raise TypeError unless a value is the path of a folder, which need not exist.
+
+    Example:
+        >>> check_path("backup_dir", Path("no/such"))
+    """
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(
+            f"`{name}` must be the path of a local folder. Received: {name}={value!r}."
+        )
+
+
+def check_folder(name: str, value: Any) -> None:
+    """Raise unless a value is the path of a folder that exists.
+
+    Raises:
+        TypeError: If it is not a path.
+        ValueError: If there is no such folder.
+
+    Example:
+        >>> check_folder("table_dir", "no/such")
+        Traceback (most recent call last):
+        ValueError: `table_dir` must be a folder that exists. Received: 'no/such'.
+    """
+    check_path(name, value)
+    if not os.path.isdir(value):
+        raise ValueError(
+            f"`{name}` must be a folder that exists. Received: {os.fspath(value)!r}."
+        )
 
 
 @contextlib.contextmanager

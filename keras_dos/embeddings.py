@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from keras_dos.collected import CollectedEmbeddings
 from keras_dos.samples import SampleSource
-from keras_dos.samples.shared import shared_zeros
 from keras_dos.workers import PART, Workers
 
 
@@ -20,19 +19,17 @@ class Embeddings:
     Args:
         source: The samples.
         embedder: f, a model from inputs to embeddings of shape (b, d).
-        rows: The most samples that are read at once.
+        table: Where to keep the embeddings that are read, shape (rows, d), float32 or
+            float16, with rows for the most that are read at once.
         from_training: Whether training steps record what they compute. Defaults to
             True; otherwise every `read` takes a pass.
-
-    Attributes:
-        table: Where all embeddings that are read are kept, shape (rows, d), float32,
-            from `shared_zeros`.
 
     Example:
         >>> from keras_dos.samples import InMemory
         >>> embedder = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
         >>> source = InMemory(np.array([[5.0], [6.0]]), np.array([0, 0]))
-        >>> embeddings = Embeddings(source, embedder, rows=2)
+        >>> table = np.zeros((2, 1), np.float32)
+        >>> embeddings = Embeddings(source, embedder, table)
         >>> embeddings.begin_epoch(0)
         >>> embeddings.record([1], [[7.0]])
         >>> embeddings.read(np.array([0, 1]), epoch=1).tolist()
@@ -43,13 +40,12 @@ class Embeddings:
         self,
         source: SampleSource,
         embedder: keras.Model,
-        rows: int,
+        table: NDArray[np.floating[Any]],
         from_training: bool = True,
     ) -> None:
         self._source = source
         self._embedder = embedder
-        d = embedder.output_shape[-1]
-        self.table: NDArray[np.float32] = shared_zeros((rows, d), np.float32)
+        self._table = table
         self._strategy = tf.distribute.get_strategy()
         self._workers = Workers(self._strategy)
         self._embedded = tf.function(
@@ -57,7 +53,8 @@ class Embeddings:
         )
         self._collected: CollectedEmbeddings | None = None
         if from_training:
-            self._collected = CollectedEmbeddings(len(source.classes), d)
+            m, d = len(source.classes), table.shape[1]
+            self._collected = CollectedEmbeddings(m, d, table.dtype)
 
     def available(self, epoch: int) -> bool:
         """Return whether there are embeddings to search at the start of an epoch.
@@ -78,16 +75,16 @@ class Embeddings:
         if self._collected is not None:
             self._collected.record(rows, embedding)
 
-    def state(self) -> dict[str, NDArray[np.float32]]:
+    def state(self) -> dict[str, NDArray[np.floating[Any]]]:
         """Return what training steps recorded, by name."""
         return {} if self._collected is None else {"recorded": self._collected.rows()}
 
-    def restore(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+    def restore(self, state: Mapping[str, NDArray[np.floating[Any]]]) -> None:
         """Record what `state` returned in another training."""
         if self._collected is not None:
             self._collected.restore(state["recorded"])
 
-    def read(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+    def read(self, ids: NDArray[np.int64], epoch: int) -> NDArray[np.floating[Any]]:
         """Write f(x) of some samples into the table, in place of what is there.
 
         Args:
@@ -101,13 +98,21 @@ class Embeddings:
             ValueError: If an embedding is not finite, or the source breaks its
                 contract.
         """
-        embeddings, missing = self.table[: len(ids)], ids
+        embeddings, missing = self._table[: len(ids)], ids
         if self._collected is not None:
             missing = ids[~self._collected.read(ids, embeddings)]
         if len(missing):
             self._embed(missing, ids, embeddings)
         parts = (embeddings[start : start + PART] for start in range(0, len(ids), PART))
         bad = sum(int(np.sum(~np.isfinite(part).all(axis=1))) for part in parts)
+        if bad and embeddings.dtype == np.float16 and not np.isnan(embeddings).any():
+            raise ValueError(
+                '`table_dtype` must be "float32" for embeddings beyond 65,504, the '
+                "largest number of float16. Or the training has diverged: lower the "
+                "learning rate, or clip gradients (clipnorm in the optimizer). "
+                f"Received: {bad} of {len(ids)} embeddings beyond it at the start of "
+                f"epoch {epoch + 1}."
+            )
         if bad:
             raise ValueError(
                 "Embeddings are not finite, so no neighbors can be found: the training "
@@ -122,7 +127,7 @@ class Embeddings:
         self,
         asked: NDArray[np.int64],
         ids: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
+        embeddings: NDArray[np.floating[Any]],
     ) -> None:
         """Write f(x) of some of the ids, from a pass in inference mode."""
         own = asked[self._workers.index :: self._workers.count]
@@ -137,7 +142,7 @@ class Embeddings:
     def _exchanged(
         self,
         ids: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
+        embeddings: NDArray[np.floating[Any]],
         found: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """Write what the other workers embedded; return what all of them found."""
@@ -154,7 +159,7 @@ class Embeddings:
         self,
         own: NDArray[np.int64],
         ids: NDArray[np.int64],
-        embeddings: NDArray[np.float32],
+        embeddings: NDArray[np.floating[Any]],
     ) -> NDArray[np.int64]:
         """Write this worker's part of f(x) of some samples; return which they are."""
         # No gradients are kept, so a larger batch fits where a training batch does.
@@ -168,7 +173,8 @@ class Embeddings:
             )
             for i, value in zip(*replicas, strict=True):
                 found.append(i)
-                embeddings[_places(ids, i)] = value
+                with np.errstate(over="ignore"):  # `read` reports what overflows.
+                    embeddings[_places(ids, i)] = value
         return np.concatenate(found)
 
     def _on_replicas(self, batch: Any) -> Any:

@@ -57,7 +57,7 @@ class Round:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], table: NDArray[np.float32]
+        cls, arrays: Mapping[str, NDArray[Any]], table: NDArray[np.floating[Any]]
     ) -> "Round":
         """Return the round that `arrays` returned, with its embeddings in `table`."""
         rows = len(arrays["table"])
@@ -70,7 +70,7 @@ class Round:
 
 
 def overload(
-    embed: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    embed: Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]],
     classes: NDArray[np.int64],
     parameters: ClassParameters,
     search: NeighborSearch,
@@ -153,7 +153,7 @@ def _moved_up(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     return array[: len(rows)]
 
 
-def _empty_quadruplets(z: int, k: int, table: NDArray[np.float32]) -> Quadruplets:
+def _empty_quadruplets(z: int, k: int, table: NDArray[np.floating[Any]]) -> Quadruplets:
     return Quadruplets(
         np.empty(z, np.int64),
         np.empty((z, k), np.int32),

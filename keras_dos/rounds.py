@@ -99,14 +99,14 @@ class Rounds:
             check_schedule(settings.planned, epochs, bool(settings.logit_adjustment))
         self._shuffle, self._class_weight = shuffle, class_weight
         self._workers = Workers(tf.distribute.get_strategy())
-        k_and_r = self.parameters.k, self.parameters.sizes
-        self._workers.check_same_data(source.classes, *k_and_r, settings.seed % 2**63)
+        same = self.parameters.k, self.parameters.sizes, settings.integers
+        self._workers.check_same_data(source.classes, *same)
         self._search = of_first(get_search(settings.neighbor_search), self._workers)
         k_max, rows = self.parameters.k_max, table_rows(self.parameters)
         recorded = settings.embeddings == "training" and k_max > 0
-        self._embeddings = Embeddings(source, embedder, rows, recorded)
-        table = self._embeddings.table
-        self._batches = QuadrupletBatches(source, z, k_max, table, recorded)
+        self._table = settings.new_table(rows, embedder.output_shape[-1])
+        self._embeddings = Embeddings(source, embedder, self._table, recorded)
+        self._batches = QuadrupletBatches(source, z, k_max, self._table, recorded)
         weighted = len(self._batches.dataset().element_spec) > 2
         self._prior_known = is_crossentropy(loss) and not weighted
         self._round: Round | None = None
@@ -199,13 +199,14 @@ class Rounds:
                 logs[f"{group}_variance"] = float(np.mean(values))
         return logs
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int | str]:
         """Return what a training must have in common with one that it goes on from."""
         return {
             "samples": len(self._source.classes),
             "quadruplets": self.parameters.n_quadruplets,
             "k": self.parameters.k_max,
-            "d": self._embeddings.table.shape[1],
+            "d": self._table.shape[1],
+            "table_dtype": self._table.dtype.name,
             "batch_size": self._source.batch_size,
             "seed": self._settings.seed,
         }
@@ -232,7 +233,7 @@ class Rounds:
         self._embeddings.restore(state)
         self._resumed = begun
         if "samples" in state:
-            self._round = Round.from_arrays(state, self._embeddings.table)
+            self._round = Round.from_arrays(state, self._table)
             self.loss.set_unit(self._round.unit)
 
     def end(self) -> None:
@@ -264,7 +265,7 @@ class Rounds:
             epoch,
             lambda i: self._order(m, _PASS_ORDER, i),
         )
-        return without_neighbors(samples, self._embeddings.table.shape[1])
+        return without_neighbors(samples, self._table.shape[1])
 
     def _overload(self, epoch: int) -> Round:
         started = time.perf_counter()

@@ -1,13 +1,16 @@
 """The user's settings: the arguments of `OverloadingCallback`, checked once."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_dos import _checks
+from keras_dos.disk import check_folder
 from keras_dos.draws import WeightSampler, draw_weights
 from keras_dos.objective import LOSS_FORMS, MicroClusterObjective
 from keras_dos.parameters import (
@@ -18,6 +21,7 @@ from keras_dos.parameters import (
     check_r,
     resolve_class_parameters,
 )
+from keras_dos.samples.shared import shared_zeros
 from keras_dos.schedule import Schedule, WarmupSchedule
 from keras_dos.search import NeighborSearch, check_identifier
 
@@ -52,6 +56,8 @@ class Settings:
     schedule: Schedule | None = None
     neighbor_search: str | NeighborSearch = "auto"
     embeddings: Literal["pass", "training"] = "training"
+    table_dtype: Literal["float32", "float16"] = "float32"
+    table_dir: str | os.PathLike[str] | None = None
     weight_sampler: WeightSampler = draw_weights
     loss_form: Literal["scale_free", "paper"] | MicroClusterObjective = "scale_free"
     embedding_weight: float | None = None
@@ -73,6 +79,9 @@ class Settings:
                 )
         check_identifier(self.neighbor_search)
         _checks.choice("embeddings", self.embeddings, ("pass", "training"))
+        _checks.choice("table_dtype", self.table_dtype, ("float32", "float16"))
+        if self.table_dir is not None:
+            check_folder("table_dir", self.table_dir)
         _checks.function("weight_sampler", self.weight_sampler)
         if not isinstance(self.loss_form, MicroClusterObjective):
             _checks.choice("loss_form", self.loss_form, LOSS_FORMS)
@@ -106,6 +115,33 @@ class Settings:
             minority=self.minority,
             k_majority=self.k_majority,
         )
+
+    def new_table(self, rows: int, d: int) -> NDArray[np.floating[Any]]:
+        """Return the table of the embeddings that neighbors are read from, of zeros.
+
+        Args:
+            rows: Most embeddings that it holds.
+            d: Size of the embedding.
+
+        Raises:
+            OSError: If `table_dir` cannot be written to, or has no room.
+        """
+        folder = None if self.table_dir is None else Path(self.table_dir)
+        try:
+            return shared_zeros((rows, d), self.table_dtype, folder)
+        except OSError as error:
+            size = rows * d * np.dtype(self.table_dtype).itemsize
+            raise OSError(
+                error.errno,
+                f"`table_dir` must have room for a file of {size:,} bytes and let it "
+                f"be written. Received: {error.strerror}",
+                str(folder),
+            ) from error
+
+    @property
+    def integers(self) -> NDArray[np.int64]:
+        """What workers must have in common besides the class-wise parameters."""
+        return np.array([self.seed % 2**63, np.dtype(self.table_dtype).itemsize])
 
     @property
     def objective(self) -> MicroClusterObjective:

@@ -1,5 +1,7 @@
 """What a round measures on the embeddings: in-class variances and the unit D̄."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +12,12 @@ _ROWS = 4096
 
 
 def class_moments(
-    embeddings: NDArray[np.float32], classes: NDArray[np.int64]
+    embeddings: NDArray[np.floating[Any]], classes: NDArray[np.int64]
 ) -> tuple[dict[int, float], float]:
     """Measure the in-class variances and the spread of all embeddings.
 
     Args:
-        embeddings: Shape (m, d), float32.
+        embeddings: Shape (m, d), any float dtype.
         classes: Shape (m,), int64.
 
     Returns:

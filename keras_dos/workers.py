@@ -19,9 +19,9 @@ _PART_BYTES = 2**26
 
 _SAME = {
     "epoch": "begin the same epoch. After a failure let all resume from one backup",
-    "data": "have the same data in the same order, and a callback with the same k, r "
-    "and seed: on each worker pass all data to `fit`, not a shard, since each trains "
-    "on its part of each batch anyway",
+    "data": "have the same data in the same order, and a callback with the same k, r, "
+    "table_dtype and seed: on each worker pass all data to `fit`, not a shard, since "
+    "each trains on its part of each batch anyway",
 }
 
 
@@ -173,7 +173,7 @@ class Workers:
         """Return the rows of the first worker."""
         return self.gathered(rows if self.index == 0 else rows[:0])
 
-    def newest(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def newest(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Return of each row the one whose last column is largest among the workers.
 
         Args:
@@ -183,5 +183,5 @@ class Workers:
             return rows
         of_all = self.gathered(rows).reshape(self.count, *rows.shape)
         latest = of_all[:, :, -1].argmax(axis=0)
-        newest: NDArray[np.float32] = of_all[latest, np.arange(len(rows))]
+        newest: NDArray[np.floating[Any]] = of_all[latest, np.arange(len(rows))]
         return newest

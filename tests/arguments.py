@@ -199,6 +199,8 @@ CALLBACK = {
         illegal=(search.ExactSearch, "Exact"),
     ),
     "embeddings": listed(nothing, "pass", "training"),
+    "table_dtype": listed(nothing, "float32", "float16", illegal=("bfloat16",)),
+    "table_dir": listed(optional(nothing), ".", Path(), illegal=("no/such",)),
     "weight_sampler": listed(nothing, draw_weights, max),
     "loss_form": listed(
         nothing,

@@ -69,6 +69,8 @@ def test_it_goes_on_within_an_epoch(tmp_path):
         (4, 12, {"save_freq": 13}),  # The last step of an epoch.
         (3, 7, {"save_freq": 5, "embeddings": "pass"}),
         (3, 7, {"save_freq": "epoch", "embeddings": "pass"}),
+        (3, 7, {"save_freq": 5, "table_dtype": "float16"}),
+        (4, 0, {"save_freq": "epoch", "refresh_freq": 2, "table_dir": "."}),
         (3, 7, {"save_freq": 5, "refresh_freq": 2}),
         (3, 7, {"save_freq": "epoch", "refresh_freq": 2}),
         (5, 7, {"save_freq": "epoch", "refresh_freq": 3}),
@@ -157,6 +159,9 @@ def test_the_backup_of_another_training_is_refused(tmp_path):
         own = OverloadingCallback(warmup_epochs=2, **settings)
         with pytest.raises(ValueError, match=r"backup of this training.*Received"):
             model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5, table_dtype="float16")
+    with pytest.raises(ValueError, match=r"backup of this training.*float16"):
+        model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
     other = model_with_random_layers()
     other.compile("sgd", "sparse_categorical_crossentropy")
     own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)

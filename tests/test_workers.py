@@ -66,7 +66,16 @@ def answers(processes):
     return [json.loads(out.splitlines()[-1]) for _, out, _ in results]
 
 
-EQUAL = ("plain", "training", "passed", "normalized", "stream", "indexed", "inference")
+EQUAL = (
+    "plain",
+    "training",
+    "passed",
+    "mapped",
+    "normalized",
+    "stream",
+    "indexed",
+    "inference",
+)
 
 
 @pytest.mark.slow

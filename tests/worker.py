@@ -66,6 +66,12 @@ def passed():
     return fit(X, Y, batch_size=8, settings={"embeddings": "pass"})
 
 
+def mapped():
+    """With a table of half the size in a file of each worker."""
+    settings = {"table_dtype": "float16", "table_dir": FOLDER}
+    return fit(X, Y, batch_size=8, settings=settings)
+
+
 def normalized():
     """With BatchNormalization, and validation data of an odd last batch."""
     with STRATEGY.scope():
@@ -193,7 +199,7 @@ def exchanged():
         rows = [np.arange(3 * b).reshape(-1, 3) + 100 * i for i, b in enumerate(sizes)]
         gathered = both.gathered(rows[INDEX])
         np.testing.assert_array_equal(gathered, np.concatenate(rows))
-        assert both.parts(sizes[INDEX]) == [slice(0, 2**16)][: max(sizes)]
+        assert both.parts(sizes[INDEX]) == [slice(0, workers.PART)][: max(sizes)]
     return "equal"
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos.samples.base import SampleSource
-from keras_dos.samples.shared import as_tensor, shared_zeros
+from keras_dos.samples.shared import as_tensor, reader, shared_zeros
 from keras_dos.workers import Workers
 
 
@@ -34,14 +34,14 @@ class Quadruplets:
         neighbors: Rows of `table`, the neighbors in N(x_i), shape (z, k), int32.
         weights: w on the simplex over f(x_i) and its neighbors, shape (z, k + 1),
             float32. A weight of 0 marks a slot that does not exist.
-        table: Embeddings of the samples in overloaded classes, shape (rows, d),
-            float32.
+        table: Embeddings of the samples in overloaded classes, shape (rows, d), float32
+            or float16.
     """
 
     samples: NDArray[np.int64]
     neighbors: NDArray[np.int32]
     weights: NDArray[np.float32]
-    table: NDArray[np.float32]
+    table: NDArray[np.floating[Any]]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -104,7 +104,7 @@ class QuadrupletBatches:
         source: SampleSource,
         n_quadruplets: int,
         k: int,
-        table: NDArray[np.float32],
+        table: NDArray[np.floating[Any]],
         recorded: bool = False,
     ) -> None:
         self._source = source
@@ -161,18 +161,18 @@ class QuadrupletBatches:
     def _join(self) -> Callable[[tf.Tensor, tuple[Any, ...]], tuple[Any, ...]]:
         """Return a function that joins samples with their neighbors and w, by place."""
         table, neighbors, weights, rows = map(
-            as_tensor, (self._table, self._neighbors, self._weights, self._rows)
+            reader, (self._table, self._neighbors, self._weights, self._rows)
         )
 
         def join(places: tf.Tensor, row: tuple[Any, ...]) -> tuple[Any, ...]:
             x, *others = row
             quadruplets = {
                 "x": x,
-                "neighbors": tf.gather(table, tf.gather(neighbors, places)),
-                "weights": tf.gather(weights, places),
+                "neighbors": tf.cast(table(neighbors(places)), tf.float32),
+                "weights": weights(places),
             }
             if self._recorded:
-                quadruplets["rows"] = tf.gather(rows, places)
+                quadruplets["rows"] = rows(places)
             return quadruplets, *others
 
         return join

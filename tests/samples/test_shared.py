@@ -1,12 +1,39 @@
 """Arrays in memory that TensorFlow reads too."""
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dos.samples.shared import as_tensor, shared_zeros
+from keras_dos.samples.shared import as_tensor, reader, shared_zeros
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("file", [False, True], ids=["memory", "file"])
+def test_a_reader_finds_rows(file, dtype, tmp_path):
+    array = shared_zeros((5, 3), dtype, tmp_path if file else None)
+    assert not array.any()
+    rows = tf.data.Dataset.from_tensors([[0, 4], [4, 1]])
+    dataset = rows.map(reader(array))
+    assert dataset.element_spec == tf.TensorSpec([2, 2, 3], dtype)
+    for value in (1, 2):
+        array[:] = value * np.arange(15).reshape(5, 3)
+        np.testing.assert_array_equal(next(iter(dataset)), array[[[0, 4], [4, 1]]])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="It reads /proc.")
+def test_a_file_goes_with_its_array(tmp_path):
+    def is_mapped():
+        return f"{tmp_path}/" in Path("/proc/self/maps").read_text()
+
+    array = shared_zeros((5, 3), "float32", tmp_path)
+    assert is_mapped()
+    del array
+    gc.collect()
+    assert not is_mapped()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "int32"])
