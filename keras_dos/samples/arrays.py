@@ -91,6 +91,29 @@ def n_samples(rows: tuple[Any, ...]) -> int:
     return int(sizes.pop())
 
 
+def check_weights(name: str, weight: Any) -> None:
+    """Raise unless sample weights are one number per sample, as Keras takes them.
+
+    Args:
+        name: The argument, for errors.
+        weight: A tensor or its specification, shape (m,) or (m, 1).
+
+    Raises:
+        ValueError: If they have another shape, or are not real numbers.
+
+    Example:
+        >>> check_weights("sample_weight", tf.ones((3, 1)))
+    """
+    dtype = weight.dtype
+    real = dtype.is_floating or dtype.is_integer or dtype.is_bool
+    rank = weight.shape.rank
+    if not real or rank not in (1, 2) or (rank == 2 and weight.shape[1] != 1):
+        raise ValueError(
+            f"`{name}` must have one number per sample as weight, shape (m,) or "
+            f"(m, 1). Received: shape {tuple(weight.shape)}, dtype {dtype.name}."
+        )
+
+
 def gather_rows(structure: Any, ids: tf.Tensor) -> Any:
     """Return the rows `ids` of every tensor in a nested structure."""
     return tf.nest.map_structure(lambda t: tf.gather(t, ids), structure)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks, advice
 from keras_dos.labels import labels_of, sparse_labels
 from keras_dos.samples.arrays import (
+    check_weights,
     finite_rows,
     gather_rows,
     read_arrays,
@@ -111,12 +112,7 @@ def _classes(y: ArrayLike, n_classes: int | None) -> NDArray[np.int64]:
 
 def _one_per_sample(weight: tf.Tensor) -> tf.Tensor:
     """Return sample weights of shape (m,) or (m, 1), as Keras takes them, as (m,)."""
-    real = weight.dtype.is_floating or weight.dtype.is_integer or weight.dtype.is_bool
-    if tuple(weight.shape[1:]) not in ((), (1,)) or not real:
-        raise ValueError(
-            "`sample_weight` must have one number per sample, shape (m,). Received: "
-            f"shape {tuple(weight.shape)}, dtype {weight.dtype.name}."
-        )
+    check_weights("sample_weight", weight)
     finite = finite_rows(weight)
     if not finite.all():
         raise ValueError(

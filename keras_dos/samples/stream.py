@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
-from keras_dos.samples.arrays import gather_rows
+from keras_dos.samples.arrays import check_weights, gather_rows
 from keras_dos.samples.augment import Augment, check_augment, map_samples
 from keras_dos.samples.bounded import read_once, size_of
 from keras_dos.samples.checked import have_classes
@@ -168,6 +168,8 @@ class Stream:
         m = len(self.classes)
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
+            x, y, *weight = row
+            row = x, y, *(tf.reshape(w, [-1]) for w in weight)
             known = tf.gather(self.classes, tf.clip_by_value(i, 0, m - 1))
             same = (i >= 0) & (i < m) & have_classes(row[1], known)
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
@@ -227,12 +229,7 @@ def _check_rows(spec: Any) -> None:
             f"tf.ensure_shape over them. Received: element_spec={spec}."
         )
     for w in weight:
-        numbers = w.dtype.is_floating or w.dtype.is_integer or w.dtype.is_bool
-        if w.shape.rank != 1 or not numbers:
-            raise ValueError(
-                "`dataset` must have one number per sample as sample weight, shape "
-                f"(b,). Received: {w}."
-            )
+        check_weights("dataset", w)
 
 
 def _read_labels(numbered: tf.data.Dataset) -> tuple[NDArray[np.int64], int]:

@@ -124,6 +124,19 @@ def test_sample_weights_stay_with_their_samples():
     assert largest_difference(expected, trained(Stream(dataset(x=PIXELS)))) > 0
 
 
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
+def test_sample_weights_are_numbers_or_a_column_as_in_memory(shape, dtype):
+    weights = (np.arange(len(Y)) % 3 + 1).astype(dtype)
+    rows = tf.data.Dataset.from_tensor_slices((X, Y, weights.reshape(shape))).batch(8)
+    ids = tf.constant(np.random.default_rng(0).permutation(len(Y)))
+    for source in (Stream(rows), InMemory(rows)):
+        batches = source.batches(ids, tf.zeros_like(ids))
+        assert batches.element_spec[1][2] == tf.TensorSpec([None], dtype)
+        for places, (_, _, w) in batches:
+            np.testing.assert_array_equal(w, weights[ids.numpy()[places]])
+
+
 def test_one_hot_labels():
     one_hot = np.eye(3, dtype="float32")[Y]
     source = Stream(dataset(y=one_hot))
@@ -292,14 +305,14 @@ def test_ids_that_are_not_those_of_m_samples_are_refused(change):
             r"ids of shape \(b,\), int64",
         ),
         (
-            lambda: dataset().map(lambda x, y: (x, y, y[:, None])),
+            lambda: dataset().map(lambda x, y: (x, y, tf.stack([y, y], 1))),
             ValueError,
-            r"one number per sample as sample weight.*shape=\(None, 1\)",
+            r"one number per sample as weight.*shape \(None, 2\)",
         ),
         (
             lambda: numbered().map(lambda i, row: (i, (*row, tf.as_string(i)))),
             ValueError,
-            r"one number per sample as sample weight.*string",
+            r"one number per sample as weight.*string",
         ),
         (lambda: generated(None, None), ValueError, r"how many axes.*<unknown>"),
         (lambda: generated([None, 6], None), ValueError, r"how many axes.*<unknown>"),
