@@ -57,9 +57,7 @@ class SampleSource(Protocol):
         """
         ...
 
-    def batches(
-        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
-    ) -> tf.data.Dataset:
+    def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
         """Return the samples to train on, as requested for each pass.
 
         Args:

@@ -92,9 +92,7 @@ class CheckedSource:
             )
         return batches.rebatch(batch_size)
 
-    def batches(
-        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
-    ) -> tf.data.Dataset:
+    def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
         """Return the samples to train on; see `SampleSource.batches`.
 
         A pass ends in an InvalidArgumentError if it has a label that is not that of the

@@ -102,9 +102,7 @@ class Indexed:
         )
         return found.prefetch(2)
 
-    def batches(
-        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
-    ) -> tf.data.Dataset:
+    def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
         """Return the samples to train on, in order; see `SampleSource.batches`."""
         places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
 

@@ -94,9 +94,7 @@ class InMemory:
         inputs = rows.map(lambda i: (i, gather_rows(self._rows[0], i)))
         return inputs.prefetch(tf.data.AUTOTUNE)
 
-    def batches(
-        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
-    ) -> tf.data.Dataset:
+    def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
         """Return the samples to train on, in order; see `SampleSource.batches`."""
         places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
         return places.map(

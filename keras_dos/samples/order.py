@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 
-def places_by_id(ids: tf.Tensor | tf.Variable, m: int) -> tuple[tf.Tensor, tf.Tensor]:
+def places_by_id(ids: tf.Tensor, m: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the places of an epoch in the order of the samples that they are for.
 
     Args:

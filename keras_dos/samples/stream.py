@@ -129,9 +129,7 @@ class Stream:
         found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
         return found.rebatch(batch_size).prefetch(2)
 
-    def batches(
-        self, ids: tf.Tensor | tf.Variable, seeds: tf.Tensor | tf.Variable
-    ) -> tf.data.Dataset:
+    def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
         """Return the samples to train on; see `SampleSource.batches`."""
         m, size = len(self.classes), self._window
 

@@ -258,8 +258,7 @@ class Frozen(ById):
     """Reads `ids` once, when its values are not yet those of an epoch."""
 
     def batches(self, ids, seeds):
-        ids = ids.numpy() if isinstance(ids, tf.Variable) else ids
-        return super().batches(tf.constant(ids), seeds)
+        return super().batches(tf.constant(np.array(ids)), seeds)
 
 
 class Mislabeled(ById):
