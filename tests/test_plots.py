@@ -241,8 +241,10 @@ def test_reports_that_do_not_fit_raise():
         plots.classwise_bars({"A": REPORTS["CNN"], "B": other})
     with pytest.raises(ValueError, match=r"^`measure` must be .*Received: measure='x'"):
         plots.classwise_bars(REPORTS, "x")
-    with pytest.raises(ValueError, match=r"^`class_names` .*3 classes\. Received:"):
-        plots.classwise_bars(REPORTS, class_names=["a"])
+    for names in (["a"], {"a", "b", "c"}, {"a": 0, "b": 1, "c": 2}, iter("abc"), 3):
+        message = r"^`class_names` .*3 classes\. Received:"
+        with pytest.raises(ValueError, match=message):
+            plots.classwise_bars(REPORTS, class_names=names)
 
 
 def points_of(axes):
@@ -278,6 +280,20 @@ def test_t_sne_repeats_with_its_seed_and_keeps_clusters_apart():
             np.linalg.norm(drawn.get_offsets() - center, axis=1) for center in centers
         ]
         assert (np.argmin(distances, axis=0) == j).all()
+
+
+@pytest.mark.parametrize("projection", ["tsne", "pca"])
+def test_embeddings_of_a_network_that_has_collapsed_are_one_point(projection):
+    """scikit-learn's t-SNE ends the process there."""
+    axes = plots.embeddings({"f": np.ones((90, 4))}, Y, projection=projection).axes[0]
+    assert points_of(axes) == {(0.0, 0.0)}
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_embeddings_of_any_size_are_drawn(scale):
+    x, y = blobs((30, 30, 8))
+    plain, scaled = (plots.embeddings({"f": v}, y).axes[0] for v in (x, scale * x))
+    assert len(points_of(plain)) == len(points_of(scaled)) == len(y)
 
 
 def test_minority_classes_are_in_color_and_on_top():
@@ -319,6 +335,8 @@ def test_embeddings_that_do_not_fit_raise(values, message):
 
 
 def test_other_bad_arguments_of_embeddings_raise():
+    with pytest.raises(ValueError, match=r"^`y` must have labels.*Received: -1"):
+        plots.embeddings(stages(), Y - 1)
     with pytest.raises(ValueError, match=r"^`projection` must be one of"):
         plots.embeddings(stages(), Y, projection="umap")
     with pytest.raises(ValueError, match=r"^`minority` must name classes"):
@@ -353,7 +371,12 @@ def test_epochs_without_a_round_have_no_point():
 
 
 @pytest.mark.parametrize(
-    "history", [{}, {"loss": [1.0]}, {"minority_variance": [NAN]}, [1.0]]
+    "history",
+    [
+        *({}, {"loss": [1.0]}, {"minority_variance": [NAN]}, [1.0]),
+        *({"minority_variance": value} for value in (3.0, ["x"], [[1.0], [1.0, 2.0]])),
+        {"minority_variance": [[1.0, 2.0]]},
+    ],
 )
 def test_a_history_without_rounds_raises(history):
     with pytest.raises(
@@ -447,8 +470,9 @@ def test_calibration_is_counted_by_hand(n_bins):
 
 
 def test_bad_arguments_of_reliability_diagrams_raise():
-    with pytest.raises(ValueError, match=r"^`n_bins` must be at least 1"):
-        plots.reliability_diagrams(Y, {"CNN": P}, 0)
+    for n_bins in (0, 10**9):
+        with pytest.raises(ValueError, match=r"^`n_bins` must be at least 1"):
+            plots.reliability_diagrams(Y, {"CNN": P}, n_bins)
     with pytest.raises(ValueError, match=r"same number of samples"):
         plots.reliability_diagrams(Y[:5], {"CNN": P})
     with pytest.raises(ValueError, match=r"^`probabilities` must be non-negative"):
@@ -478,6 +502,12 @@ def test_each_method_is_a_labeled_line():
 def test_bad_rates_raise(rates):
     with pytest.raises(ValueError, match=r"^`rates` must .*Received: rates="):
         plots.reduction_rates(rates, {"CNN": [0.5] * len(rates)})
+
+
+@pytest.mark.parametrize("rates", [None, 0.5, {0.5: 1, 0.9: 2}, ["a", "b"]])
+def test_rates_that_are_no_list_of_numbers_raise(rates):
+    with pytest.raises((TypeError, ValueError), match=r"^`rates` must .*Received: "):
+        plots.reduction_rates(rates, {"CNN": [0.5, 0.4]})
 
 
 @pytest.mark.parametrize("values", [[0.5], [70.0, 60.0], [NAN, 0.5], [[0.5, 0.6]], 0.5])

@@ -45,8 +45,8 @@ def reliability_diagrams(
         TypeError: If `probabilities` is not a mapping to arrays of numbers, or
             `n_bins` is not an integer.
         ValueError: If there are no probabilities or more than three, if one does not
-            fit `y_true` or does not hold probabilities, or if `n_bins` is less
-            than 1.
+            fit `y_true` or does not hold probabilities, or if `n_bins` is not
+            from 1 to 1000.
 
     Example:
         >>> p = [[0.75, 0.25], [0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]
@@ -55,7 +55,7 @@ def reliability_diagrams(
         'CNN: ECE .250'
     """
     style.named("probabilities", probabilities, most=3)
-    n_bins = _checks.integer("n_bins", n_bins, minimum=1)
+    n_bins = _checks.integer("n_bins", n_bins, minimum=1, maximum=1000)
     found = {
         title: calibration_bins(*read_predictions(y_true, p), n_bins)
         for title, p in probabilities.items()

@@ -12,11 +12,12 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from keras_dos import _checks
-from keras_dos.labels import class_counts, sparse_labels
+from keras_dos.labels import class_counts, labels_of, sparse_labels
 from keras_dos.plots import style
 
 Projection = Literal["tsne", "pca"]
 IN_A_ROW = 3
+TINY = 1e-10
 CROWD = 400  # Samples; more are drawn smaller, so that they cover each other less.
 
 
@@ -66,7 +67,8 @@ def embeddings(
     style.named("stages", stages, most=IN_A_ROW)
     _checks.choice("projection", projection, ("tsne", "pca"))
     _checks.integer("seed", seed, minimum=0, maximum=2**32 - 1)
-    labels, counts = sparse_labels(y), class_counts(y)
+    with labels_of("y"):
+        labels, counts = sparse_labels(y), class_counts(y)
     rare = _checks.class_ids("minority", minority, counts)
     names = style.class_names(class_names, len(counts))
     vectors = {
@@ -104,6 +106,12 @@ def _projected(
     values: NDArray[np.float64], projection: Projection, seed: int
 ) -> NDArray[np.float64]:
     """Return a point in the plane for each row, shape (m, 2)."""
+    values = values - values.mean(axis=0)
+    size = np.abs(values).max()
+    if not size:  # A network that has collapsed; t-SNE would end the process.
+        return np.zeros((len(values), 2))
+    if not TINY < size < 1 / TINY:  # t-SNE squares values in float32.
+        values = values / size
     if projection == "pca":
         method = PCA(2, random_state=seed)
     else:

@@ -29,7 +29,8 @@ def reduction_rates(
         samples that is left.
 
     Raises:
-        TypeError: If `balanced_accuracy` is not a mapping to numbers.
+        TypeError: If `balanced_accuracy` is not a mapping to numbers, or `rates` are
+            not numbers.
         ValueError: If there are no methods or more than seven, if there are fewer than
             two rates, if they do not ascend or lie outside of [0, 1), or if
             the accuracy is not a number from 0 to 1 for each rate.
@@ -41,8 +42,9 @@ def reduction_rates(
         ['CNN', 'DOS']
     """
     colors = style.methods("balanced_accuracy", balanced_accuracy)
-    p = [_checks.number("rates", rate, below=1) for rate in rates]
-    if len(p) < 2 or any(a >= b for a, b in itertools.pairwise(p)):
+    given = _checks.real_array("rates", rates)
+    p = [_checks.number("rates", rate, below=1) for rate in given.ravel()]
+    if given.ndim != 1 or len(p) < 2 or any(a >= b for a, b in itertools.pairwise(p)):
         raise ValueError(
             "`rates` must hold at least two reduction rates, ascending. "
             f"Received: rates={rates!r}."

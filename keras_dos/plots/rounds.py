@@ -65,7 +65,7 @@ def _variances(title: str, history: Any) -> dict[str, NDArray[np.float64]]:
     logs = getattr(history, "history", history)
     # A group without classes has none.
     variances = {
-        group: np.asarray(logs[f"{group}_variance"], np.float64)
+        group: _by_epoch(logs[f"{group}_variance"])
         for group in GROUPS
         if isinstance(logs, Mapping) and f"{group}_variance" in logs
     }
@@ -76,3 +76,12 @@ def _variances(title: str, history: Any) -> dict[str, NDArray[np.float64]]:
             f"`majority_variance` are finite. Received: {logs!r}."
         )
     return variances
+
+
+def _by_epoch(values: Any) -> NDArray[np.float64]:
+    """Return one number per epoch; none if they are not such numbers."""
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return numbers if numbers.ndim == 1 else np.empty(0)

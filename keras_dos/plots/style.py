@@ -74,9 +74,11 @@ def class_names(value: Sequence[str] | None, n: int) -> list[str]:
     """
     if value is None:
         return [str(j) for j in range(n)]
-    if isinstance(value, str) or len(value) != n:
+    # A set or a mapping has no order of classes; a Series of pandas has.
+    ordered = isinstance(value, list | tuple) or hasattr(value, "__array__")
+    if not ordered or np.shape(value)[:1] != (n,):
         raise ValueError(
-            f"`class_names` must hold a name for each of the {n} classes. "
+            f"`class_names` must be a list with a name for each of the {n} classes. "
             f"Received: class_names={value!r}."
         )
     return [str(name) for name in value]
