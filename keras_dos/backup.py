@@ -85,6 +85,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         check_path("backup_dir", backup_dir)
         if save_freq != "epoch":
             _checks.integer("save_freq", save_freq, minimum=1)
+        _checks.boolean("delete_checkpoint", delete_checkpoint)
         self.backup_dir = backup_dir
         self.save_freq = save_freq
         self.delete_checkpoint = delete_checkpoint
@@ -236,8 +237,10 @@ def _write(path: Path, state: State) -> None:
 def _read(path: Path) -> State:
     try:
         with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            state = {name: arrays[name] for name in arrays.files}
+        json.loads(str(state["sizes"]))  # Those of another program have none.
+        return state
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             "`backup_dir` must hold a backup that BackupAndRestore wrote: delete the "
             f"folder to start anew. Received: {path} that cannot be read."

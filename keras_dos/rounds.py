@@ -1,6 +1,7 @@
 """The rounds of one training: what each epoch trains on (Algorithm 1, line 6)."""
 
 import time
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -203,6 +204,7 @@ class Rounds:
         """Return what a training must have in common with one that it goes on from."""
         return {
             "samples": len(self._source.classes),
+            "labels": zlib.crc32(self._source.classes.astype(np.int64).tobytes()),
             "quadruplets": self.parameters.n_quadruplets,
             "k": self.parameters.k_max,
             "d": self._table.shape[1],

@@ -162,15 +162,22 @@ def test_the_backup_of_another_training_is_refused(tmp_path):
     own = OverloadingCallback(k=3, warmup_epochs=2, seed=5, table_dtype="float16")
     with pytest.raises(ValueError, match=r"backup of this training.*float16"):
         model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)
+    swapped = Y.copy()
+    swapped[[Y.argmin(), Y.argmax()]] = Y.max(), Y.min()
+    with pytest.raises(ValueError, match=r"backup of this training.*Received"):
+        model.fit(X, swapped, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
     other = model_with_random_layers()
     other.compile("sgd", "sparse_categorical_crossentropy")
-    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)
     with pytest.raises(ValueError, match=r"backup of this training.*variables"):
         other.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
 
 
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
     (tmp_path / "backup.npz").write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"`backup_dir`.*cannot be read"):
+        train(tmp_path)
+    np.savez(tmp_path / "backup.npz", weights=np.ones(3))
     with pytest.raises(ValueError, match=r"`backup_dir`.*cannot be read"):
         train(tmp_path)
 
@@ -189,8 +196,9 @@ def test_it_needs_the_overloading_callback(tmp_path):
         (("folder", 0), ValueError),
         (("folder", "batch"), TypeError),
         (("folder", 1.5), TypeError),
+        (("folder", "epoch", "no"), TypeError),
     ],
 )
 def test_bad_arguments_are_refused(arguments, error):
-    with pytest.raises(error, match=r"`(backup_dir|save_freq)`.*Received"):
+    with pytest.raises(error, match=r"`(backup_dir|save_freq|delete_\w+)`.*Received"):
         BackupAndRestore(*arguments)
