@@ -142,9 +142,14 @@ def checked_search(
     Raises:
         RuntimeError: If it breaks the contract of `NeighborSearch`.
     """
-    answer_ids, answer_distances = search.search(vectors, width)
-    ids, distances = np.asarray(answer_ids), np.asarray(answer_distances)
-    fault = _fault(ids, distances, len(vectors), width)
+    answer = search.search(vectors, width)
+    try:
+        ids, distances = (np.asarray(part) for part in answer)
+    except (TypeError, ValueError):  # Not two parts, or rows of different lengths.
+        ids = distances = np.empty(0)
+        fault = f"a {type(answer).__name__} that is not a pair of arrays"
+    else:
+        fault = _fault(ids, distances, vectors, width)
     if fault:
         raise RuntimeError(
             f"The neighbor search {type(search).__name__} must answer with ids of "
@@ -154,8 +159,11 @@ def checked_search(
     return ids.astype(np.int64), distances.astype(np.float32)
 
 
-def _fault(ids: NDArray[Any], distances: NDArray[Any], m: int, width: int) -> str:
+def _fault(
+    ids: NDArray[Any], distances: NDArray[Any], vectors: NDArray[Any], width: int
+) -> str:
     """Return what is wrong with an engine's answer; empty if nothing is."""
+    m = len(vectors)
     if ids.shape != (m, width) or distances.shape != (m, width):
         return f"ids of shape {ids.shape}, distances of shape {distances.shape}"
     if ids.dtype.kind not in "iu":
@@ -164,8 +172,16 @@ def _fault(ids: NDArray[Any], distances: NDArray[Any], m: int, width: int) -> st
         return f"ids from {ids.min()} to {ids.max()} for {m} rows"
     if (np.diff(np.sort(ids, axis=1), axis=1) == 0).any():
         return "the same id twice in a row"
-    if not np.isfinite(distances).all():
-        return f"{np.count_nonzero(~np.isfinite(distances))} distances not finite"
+    if distances.dtype.kind not in "fiu" and distances.dtype.name != "bfloat16":
+        return f"distances of dtype {distances.dtype}"
+    # NaN, infinity and what float32 cannot hold.
+    wrong = ~(np.abs(distances.astype(np.float64)) <= np.finfo(np.float32).max)
+    if wrong.any():
+        return f"{np.count_nonzero(wrong)} distances not finite"
+    least = float(distances.min())
+    # |a|² + |b|² - 2ab may round to less than 0.
+    if least < 0 and least < -1e-5 * float(np.square(vectors).sum(axis=1).max()):
+        return f"a squared distance of {least:.3g}"
     if (np.diff(distances, axis=1) < 0).any():
         return "distances that do not ascend"
     return ""

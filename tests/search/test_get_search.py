@@ -210,6 +210,13 @@ def put(where, value):
         (put("ids", 5), "ids from 0 to 5 for 5 rows"),
         (put("ids", -1), "ids from -1 to 4 for 5 rows"),
         (put("ids", 2), "the same id twice in a row"),
+        (put("distances", 1e39), "1 distances not finite"),
+        (lambda i, d: (i, d - 9), "a squared distance of -9"),
+        (lambda i, d: (i, d.astype(str)), "distances of dtype <U32"),
+        (lambda i, d: (i, d + 0j), "distances of dtype complex128"),
+        (lambda i, d: None, "a NoneType that is not a pair of arrays"),
+        (lambda i, d: (i, d, d), "a tuple that is not a pair of arrays"),
+        (lambda i, d: ([[1], [2, 3]], d), "a tuple that is not a pair of arrays"),
         (lambda i, d: (i.astype(float), d), "ids of dtype float64"),
         (lambda i, d: (i[:, :2], d), r"ids of shape \(5, 2\), .* of shape \(5, 3\)"),
         (lambda i, d: (i, d[:4]), r"ids of shape \(5, 3\), .* of shape \(4, 3\)"),
@@ -219,6 +226,13 @@ def put(where, value):
 def test_bad_answers_name_the_engine(change, fault):
     with pytest.raises(RuntimeError, match=rf"Custom must .*Received: {fault}\.$"):
         self_neighbors(np.ones((5, 2)), 2, Custom(change))
+
+
+def test_distances_may_round_to_less_than_0():
+    """Such as those taken from |a|² + |b|² - 2ab, far from the origin."""
+    vectors = np.full((5, 2), 1e3, np.float32)
+    _, distances = self_neighbors(vectors, 2, Custom(lambda i, d: (i, d * 0 - 0.1)))
+    np.testing.assert_allclose(distances, -0.1)
 
 
 @pytest.mark.parametrize("make_engine", [ExactSearch, ScannSearch, NNDescentSearch])
