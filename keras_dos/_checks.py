@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos._functions import function as function
+from keras_dos._order import in_class_order as in_class_order
+
 LARGEST_INTEGER = 2**63 - 1
 
 
@@ -101,16 +104,6 @@ def boolean(name: str, value: Any) -> None:
         raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}.")
 
 
-def function(name: str, value: Any) -> None:
-    """Raise unless a value can be called.
-
-    Raises:
-        TypeError: If it cannot.
-    """
-    if not callable(value):
-        raise TypeError(f"`{name}` must be a function. Received: {name}={value!r}.")
-
-
 def choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raise unless a value is one of a few strings.
 
@@ -188,12 +181,14 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     """Return a vector of non-negative integers, one per class.
 
     Raises:
-        ValueError: If it is not such a vector, or not of `n_classes` classes.
+        ValueError: If it is not such a vector, not of `n_classes` classes, or in
+            another order.
 
     Example:
         >>> class_counts("counts", [600, 0, 30]).tolist()
         [600, 0, 30]
     """
+    in_class_order(name, value)
     try:
         counts = np.asarray(value)
     except ValueError:  # Rows of different lengths.

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos import _checks
 from keras_dos.labels import class_prior
 from keras_dos.parameters import ClassParameters
 from keras_dos.schedule import Epoch
@@ -71,3 +73,28 @@ def planned_adjustment(
     logs = np.log(learned) - tau * np.log(prior)  # π^τ may be too small for a number.
     learned = np.exp(logs - logs.max())
     return Adjustment(prior, tau, learned / learned.sum())
+
+
+def check_class_weight(value: Any, n_classes: int) -> None:
+    """Raise unless `class_weight` maps classes to numbers that a loss may have.
+
+    Raises:
+        TypeError: If it is not a mapping to numbers.
+        ValueError: If a key is not a class, or a number negative or not finite.
+
+    Example:
+        >>> check_class_weight({0: 1.0, 2: 5.0}, n_classes=3)
+    """
+    if not isinstance(value, Mapping) or not value:
+        error = ValueError if isinstance(value, Mapping) else TypeError
+        raise error(
+            "`class_weight` must map classes to numbers, such as {0: 1.0, 1: 5.0}. "
+            f"Received: class_weight={value!r}."
+        )
+    for j, weight in value.items():
+        _checks.class_id("class_weight", j, np.ones(n_classes, np.int64))
+        if _checks.finite("class_weight", weight) < 0:
+            raise ValueError(
+                f"`class_weight` must not be negative. Received: {weight} for class "
+                f"{j}."
+            )

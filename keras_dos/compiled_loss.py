@@ -1,6 +1,7 @@
 """The loss of `compile` as H of eqs. (2), (4) and (9): per slot, then over a batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -174,3 +175,32 @@ def is_crossentropy(loss: Any) -> bool:
     )
     smoothed = getattr(found, "label_smoothing", 0)
     return found in functions or (type(found) in kinds and not smoothed)
+
+
+def check_label_form(loss: Any, shape: Sequence[int | None]) -> None:
+    """Raise if a loss of Keras is for labels of the other form, which may broadcast.
+
+    Args:
+        loss: That of `compile`.
+        shape: That of a batch of labels.
+
+    Raises:
+        ValueError: If it is.
+
+    Example:
+        >>> check_label_form("sparse_categorical_crossentropy", (None,))
+    """
+    found = None if _is_alias(loss) else keras.losses.get(loss)
+    own = found if isinstance(found, type | FunctionType) else type(found)
+    if not own.__module__.startswith("keras."):
+        return
+    name = own.__name__
+    sparse = name.lower().startswith("sparse")
+    if sparse == (len(shape) == 2 and shape[1] != 1):
+        form, fitting = "class indices", '"sparse_categorical_crossentropy"'
+        if sparse:
+            form, fitting = "one-hot", '"categorical_crossentropy"'
+        raise ValueError(
+            f"`y` is {form}: compile with {fitting}, or convert it. "
+            f"Received: y of shape {tuple(shape)}, loss={name}."
+        )

@@ -86,12 +86,15 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
 
     Raises:
         TypeError: As for `sparse_labels`.
-        ValueError: As for `sparse_labels`, or if an index is 10,000,000 or more.
+        ValueError: As for `sparse_labels`, or if an index is 10,000,000 or more, or
+            `n_classes` is more.
 
     Example:
         >>> class_counts([0, 2, 2, 0, 2], n_classes=4)
         array([2, 0, 3, 0])
     """
+    if n_classes is not None:
+        _checks.integer("n_classes", n_classes, minimum=1, maximum=MOST_CLASSES)
     values = _checks.array("labels", labels)
     indices = sparse_labels(values, n_classes)
     if indices.max() >= MOST_CLASSES:

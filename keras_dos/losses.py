@@ -105,7 +105,8 @@ def slot_shares(
     """
     terms = _masked(_weighted(distances, weights), mask, float("inf"))
     # Not ops.softmax, which warns about a single slot, the normal case with k = 0.
-    return tf.nn.softmax(-terms, axis=-1)
+    shares = tf.nn.softmax(-terms, axis=-1)
+    return _masked(shares, mask, 0.0)  # NaN where no slot exists.
 
 
 def classification_loss(

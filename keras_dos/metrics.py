@@ -50,13 +50,14 @@ class _ClassCounts(keras.metrics.Metric):
                 f"Received: shape {tuple(y_pred.shape)}."
             )
         one_hot = len(y_true.shape) == 2 and y_true.shape[1] != 1
-        y = ops.argmax(y_true, axis=-1) if one_hot else ops.reshape(y_true, (-1,))
-        y = ops.cast(y, "int32")
+        given = ops.argmax(y_true, axis=-1) if one_hot else ops.reshape(y_true, (-1,))
+        y = ops.cast(given, "int32")
         predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         weights = ops.ones_like(y, dtype="float64")
         if sample_weight is not None:
+            _check_weights(sample_weight, y)
             weights *= ops.reshape(ops.cast(sample_weight, "float64"), (-1,))
-        valid = ops.all((y >= 0) & (y < n))
+        valid = ops.all((y >= 0) & (y < n) & (ops.cast(y, given.dtype) == given))
         message = f"`y_true` must hold classes from 0 to {n - 1}. Received:"
         tf.debugging.Assert(valid, [message, y])
         y = ops.clip(y, 0, n - 1)
@@ -251,6 +252,11 @@ def _check_shapes(y_true: Any, y_pred: Any) -> None:
             f"Received: shape {shape}."
         )
     labels = tuple(y_true.shape)
+    if labels and None not in (labels[0], shape[0]) and labels[0] != shape[0]:
+        raise ValueError(
+            "`y_true` and `y_pred` must have the same number of samples. "
+            f"Received: shapes {labels} and {shape}."
+        )
     if len(labels) not in (1, 2) or labels[1:] not in ((), (1,), (None,), shape[1:]):
         raise ValueError(
             f"`y_true` must have shape (b,) or (b, 1), or (b, {shape[1]}) if one-hot. "
@@ -258,8 +264,21 @@ def _check_shapes(y_true: Any, y_pred: Any) -> None:
         )
 
 
+def _check_weights(sample_weight: Any, y: Any) -> None:
+    """Raise where it is known that there is not one weight per sample, or for all."""
+    shape = tuple(ops.convert_to_tensor(sample_weight).shape)
+    b = y.shape[0]
+    if shape[1:] not in ((), (1,), (None,)) or (
+        shape and None not in (b, shape[0]) and shape[0] not in (1, b)
+    ):
+        raise ValueError(
+            "`sample_weight` must have one number per sample, shape (b,) or (b, 1). "
+            f"Received: shape {shape} for {b} samples."
+        )
+
+
 def _different_classes(classes: Any) -> tuple[int, ...]:
-    if np.ndim(classes) != 1:
+    if _checks.array("classes", classes).ndim != 1:
         raise TypeError(
             "`classes` must be a list of classes, such as [3]. "
             f"Received: classes={classes!r}."

@@ -10,6 +10,9 @@ from keras import ops
 from keras_dos import _checks, losses
 from keras_dos.slots import fill_slots
 
+# Less would divide by 0 in float32.
+LEAST_TEMPERATURE = 1e-30
+
 
 @dataclass(frozen=True)
 class MicroClusterObjective:
@@ -41,7 +44,7 @@ class MicroClusterObjective:
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If `temperature` or `cap` is not positive.
+        ValueError: If `temperature` is below 1e-30, or `cap` not positive.
 
     Example:
         >>> objective = MicroClusterObjective()
@@ -63,11 +66,11 @@ class MicroClusterObjective:
     def __post_init__(self) -> None:
         _checks.boolean("scale_free", self.scale_free)
         _checks.boolean("differentiate_shares", self.differentiate_shares)
-        _checks.positive("temperature", self.temperature)
+        _checks.number("temperature", self.temperature, minimum=LEAST_TEMPERATURE)
         if self.cap is not None:
             _checks.positive("cap", self.cap)
-        _checks.function("shares", self.shares)
-        _checks.function("slots", self.slots)
+        _checks.function("shares", self.shares, "distances", "weights", mask="mask")
+        _checks.function("slots", self.slots, "embedding", "neighbors", "weights")
 
     @property
     def default_weight(self) -> float:
@@ -105,10 +108,8 @@ class MicroClusterObjective:
         """
         distances, weights = map(ops.convert_to_tensor, (distances, weights))
         mask = weights > 0
-        shares = ops.convert_to_tensor(
-            self.shares(distances / self.temperature, weights, mask=mask)
-        )
-        check_shape("shares", shares, tuple(distances.shape))
+        shares = self.shares(distances / self.temperature, weights, mask=mask)
+        shares = tensor_of_shape("shares", shares, tuple(distances.shape))
         # Where the shape is known to the step alone, nothing may broadcast either,
         # which this older operation refuses.
         shares = tf.raw_ops.Select(condition=mask, x=shares, y=ops.zeros_like(shares))
@@ -120,22 +121,30 @@ class MicroClusterObjective:
         )
 
 
-def check_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None:
-    """Raise unless what a function of the objective returned has the right shape.
+def tensor_of_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> Any:
+    """Return as a tensor what a function of the objective returned.
 
     Args:
         name: The function, for errors.
-        value: What it returned, a tensor.
+        value: What it returned.
         expected: The static shape, None where it is not known. An axis of 1 is refused
             there too, since it would broadcast.
 
     Raises:
-        ValueError: If the shape is another.
+        ValueError: If it is none, or the shape is another.
 
     Example:
-        >>> check_shape("shares", ops.zeros((2, 3)), (None, 3))
+        >>> tensor_of_shape("shares", [[1.0, 2.0, 3.0]], (None, 3)).shape
+        TensorShape([1, 3])
     """
-    shape = tuple(value.shape)
+    try:
+        tensor = ops.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` of a MicroClusterObjective must return a tensor. "
+            f"Received: {value!r}."
+        ) from error
+    shape = tuple(tensor.shape)
     pairs = list(zip(shape, expected, strict=False))
     wrong = [a for a, b in pairs if a not in (None, b) and (b is not None or a == 1)]
     if len(shape) != len(expected) or wrong:
@@ -143,6 +152,7 @@ def check_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None
             f"`{name}` of a MicroClusterObjective must return shape {expected}. "
             f"Received: shape {shape}."
         )
+    return tensor
 
 
 LOSS_FORMS = {

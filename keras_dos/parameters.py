@@ -138,6 +138,17 @@ def check_k(k: Any, k_majority: Any) -> None:
         )
 
 
+def asks_for_neighbors(k: ClassWiseInt, k_majority: int | None) -> bool:
+    """Return whether any class has a k above 0.
+
+    Example:
+        >>> asks_for_neighbors(0, None), asks_for_neighbors({2: 5}, None)
+        (False, True)
+    """
+    values = _class_wise("k", k, _checks.is_integer, "an int")
+    return any(values) or bool(k_majority)
+
+
 def check_r(r: Any) -> None:
     """Raise unless `r` is of the right type and range.
 
@@ -157,6 +168,7 @@ def _class_wise(
     name: str, value: Any, is_valid: Callable[[Any], bool], one: str
 ) -> list[Any]:
     """Return the values of an argument: one, one per class, or those of a mapping."""
+    _checks.in_class_order(name, value)
     listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     values = [value]
     if isinstance(value, Mapping):

@@ -10,8 +10,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras, advice
+from keras_dos.adjustment import check_class_weight
 from keras_dos.backup import BackupAndRestore
 from keras_dos.callback import OverloadingCallback
+from keras_dos.compiled_loss import check_label_form
 from keras_dos.rounds import Rounds
 from keras_dos.samples import InMemory, SampleSource
 from keras_dos.schedule import planned_epoch
@@ -32,7 +34,8 @@ def split_callbacks(
         x: The argument of `fit`.
 
     Raises:
-        TypeError: If `x` is a source, which only an OverloadingCallback reads.
+        TypeError: If `x` is a source, which only an OverloadingCallback reads, or
+            one of the callbacks is not a callback.
         ValueError: If there is more than one.
     """
     listed = _flat(callbacks)
@@ -56,9 +59,16 @@ def split_callbacks(
 def _flat(callbacks: Any) -> list[Any]:
     flat = []
     for callback in keras.tree.flatten(callbacks):
+        if callback is None:
+            continue
+        if isinstance(callback, type) or not hasattr(callback, "set_model"):
+            raise TypeError(
+                "`callbacks` must be a list of Keras callbacks, objects and not "
+                f"classes. Received: {callback!r} among them."
+            )
         if isinstance(callback, keras.callbacks.CallbackList):
             flat += _flat(callback.callbacks)
-        elif callback is not None:
+        else:
             flat.append(callback)
     return flat
 
@@ -78,7 +88,8 @@ def check_training(
         initial_epoch: The argument of `fit`.
 
     Raises:
-        TypeError: If `initial_epoch` is not an integer.
+        TypeError: If `initial_epoch` is not an integer, or `class_weight` not a mapping
+            to numbers.
         ValueError: If a training cannot begin.
     """
     if steps_per_epoch is not None:
@@ -94,11 +105,8 @@ def check_training(
             "`class_weight` must be left out on several machines: pass weights of the "
             f"samples as `sample_weight`. Received: class_weight={class_weight}."
         )
-    weights = [] if class_weight is None else list(class_weight.values())
-    if not np.isfinite(weights).all():
-        raise ValueError(
-            f"`class_weight` must be finite. Received: class_weight={class_weight}."
-        )
+    if class_weight is not None:
+        check_class_weight(class_weight, model.head.output_shape[-1])
     _check_overridden(model)
     loss_weights = _keras.compiled(model, "loss_weights")
     if loss_weights is not None:
@@ -173,6 +181,7 @@ def begin_rounds(
             n_classes=model.head.output_shape[-1],
             **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
+    _check_labels_and_weights(model.loss, rounds, arguments["class_weight"])
     epochs = arguments["epochs"]
     if 0 < arguments["initial_epoch"] < epochs and settings.warmup_depends_on_epochs:
         advice.of_a_moving_warm_up(arguments["initial_epoch"], epochs)
@@ -185,6 +194,17 @@ def begin_rounds(
         d = model.embedder.output_shape[-1]
         rounds.loss.check(y[:1], rounds.parameters.k_max, d)
     return rounds
+
+
+def _check_labels_and_weights(loss: Any, rounds: Rounds, class_weight: Any) -> None:
+    _, y, *weight = rounds.dataset().element_spec
+    check_label_form(loss, y.shape)
+    if weight and class_weight is not None:
+        raise ValueError(
+            "`class_weight` must be left out where samples have weights: multiply the "
+            "two into `sample_weight`. "
+            f"Received: class_weight={class_weight} with weights of samples."
+        )
 
 
 def _check_adjusted_once(
@@ -225,7 +245,7 @@ def _check_first_outputs(model: keras.Model, source: SampleSource) -> None:
         else:
             raise ValueError(
                 "The model must give finite probabilities before it trains: its "
-                "weights are not finite, or its inputs are too large. Received: NaN or "
+                "weights or inputs are not finite, or too large. Received: NaN or "
                 f"infinity for samples {ids[~np.isfinite(p).all(axis=1)].tolist()}."
             )
 

@@ -7,6 +7,9 @@ from keras_dos import _checks
 
 __all__ = ["Epoch", "Schedule", "WarmupSchedule"]
 
+# Far beyond any use, and far below what makes a loss in float32 infinite.
+MOST_SCALE = 1e12
+
 Phase = Literal["warmup", "overload", "keep"]
 Prior = Literal["samples", "quadruplets"]
 
@@ -39,7 +42,7 @@ class Epoch:
 
     def __post_init__(self) -> None:
         _checks.choice("phase", self.phase, get_args(Phase))
-        _checks.number("embedding_scale", self.embedding_scale)
+        _checks.number("embedding_scale", self.embedding_scale, below=MOST_SCALE)
         if self.prior is not None:
             _checks.choice("prior", self.prior, get_args(Prior))
 

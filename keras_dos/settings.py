@@ -17,6 +17,7 @@ from keras_dos.parameters import (
     ClassParameters,
     ClassWiseInt,
     ClassWiseRate,
+    asks_for_neighbors,
     check_k,
     check_r,
     resolve_class_parameters,
@@ -69,7 +70,7 @@ class Settings:
         check_r(self.r)
         default = WarmupSchedule(self.warmup_epochs, self.refresh_freq)
         if self.schedule is not None:
-            _checks.function("schedule", self.schedule)
+            _checks.function("schedule", self.schedule, "epoch", "epochs")
             if default != WarmupSchedule():
                 raise ValueError(
                     "`schedule` decides what each epoch is: leave out `warmup_epochs` "
@@ -82,7 +83,7 @@ class Settings:
         _checks.choice("table_dtype", self.table_dtype, ("float32", "float16"))
         if self.table_dir is not None:
             check_folder("table_dir", self.table_dir)
-        _checks.function("weight_sampler", self.weight_sampler)
+        _checks.function("weight_sampler", self.weight_sampler, "exists", "rng")
         if not isinstance(self.loss_form, MicroClusterObjective):
             _checks.choice("loss_form", self.loss_form, LOSS_FORMS)
         if self.embedding_weight is not None:
@@ -90,13 +91,13 @@ class Settings:
         if self.logit_adjustment is not None:
             _checks.number("logit_adjustment", self.logit_adjustment, below=MOST_TAU)
         _checks.seed("seed", self.seed)
-        without = isinstance(self.k, int) and self.k == 0
+        without = not asks_for_neighbors(self.k, self.k_majority)
         for name in ("embedding_weight", "loss_form"):
             given, default = getattr(self, name), getattr(type(self), name)
             if without and given != default:
                 raise ValueError(
                     f"`{name}` must be left out with k=0: without neighbors there is "
-                    f"no embedding loss. Received: {name}={given!r}, k=0."
+                    f"no embedding loss. Received: {name}={given!r}, k={self.k!r}."
                 )
 
     def class_parameters(self, counts: NDArray[np.int64]) -> ClassParameters:

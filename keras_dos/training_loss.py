@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_dos import losses
 from keras_dos.compiled_loss import CompiledLoss, over_replicas
-from keras_dos.objective import MicroClusterObjective, check_shape
+from keras_dos.objective import MicroClusterObjective, tensor_of_shape
 
 __all__ = ["TrainingLoss"]
 
@@ -57,10 +57,8 @@ class TrainingLoss:
             ValueError: If `slots` of the objective returns another shape.
         """
         slots = self._objective.slots(embedding, neighbors, weights)
-        slots = ops.convert_to_tensor(slots)
         w_shape = tuple(ops.convert_to_tensor(weights).shape)
-        check_shape("slots", slots, (*w_shape, embedding.shape[-1]))
-        return slots
+        return tensor_of_shape("slots", slots, (*w_shape, embedding.shape[-1]))
 
     def __call__(
         self,

@@ -142,6 +142,25 @@ def ordered():
     return tf.data.Dataset.from_tensor_slices((X[order], Y[order])).batch(8)
 
 
+class Series:
+    """Values with labels of their own, as `value_counts` of pandas returns them."""
+
+    def __init__(self, *values, index=(2, 0, 1)):
+        self.values, self.index = values, index
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __repr__(self):
+        return f"Series({self.values}, index={self.index})"
+
+
 CLASSIFIER = classifier()
 ORDERED = ordered()
 ORDERED_LABELS = Y[np.random.default_rng(0).permutation(24)]
@@ -157,7 +176,11 @@ CLASSES = listed(
 K = listed(
     whole(0, 2**31 - 1),
     *([5, 0, 2], (5, 0, 2), np.array([5, 0, 2]), {2: 3}, {np.int64(1): np.int8(2)}),
-    illegal=([5], [5, 0, -1], {3: 5}, {2: 1.0}, [5, 0, 2**70], {2: True}),
+    Series(5, 0, 2, index=range(3)),
+    illegal=(
+        *([5], [5, 0, -1], {3: 5}, {2: 1.0}, [5, 0, 2**70], {2: True}),
+        Series(5, 0, 2),
+    ),
     r=1,
 )
 R = listed(
@@ -172,12 +195,17 @@ R = listed(
         [1, 1, INF],
         1e300,
         {2: 1e300},
+        Series(1, 2.5, 3),
     ),
 )
 COUNTS = listed(
     nothing,
     *([30, 20, 10], (30, 0, 10), np.array([3, 2, 1], "uint8")),
-    illegal=([30, 20, -1], [30, 20, 1.0], [[30, 20, 10]], [True] * 3),
+    Series(30, 20, 10, index=range(3)),
+    illegal=(
+        *([30, 20, -1], [30, 20, 1.0], [[30, 20, 10]], [True] * 3),
+        Series(30, 20, 10),
+    ),
 )
 PROBABILITIES = listed(
     nothing,
@@ -192,7 +220,11 @@ CALLBACK = {
     "k_majority": K_MAJORITY,
     "warmup_epochs": listed(optional(whole(0))),
     "refresh_freq": listed(whole(1)),
-    "schedule": listed(optional(nothing), schedule.WarmupSchedule(), max),
+    "schedule": listed(
+        optional(nothing),
+        *(schedule.WarmupSchedule(), max),
+        illegal=(lambda epoch: None,),
+    ),
     "neighbor_search": listed(
         nothing,
         *("auto", "scann", "nndescent", "exact", ENGINE),
@@ -201,7 +233,9 @@ CALLBACK = {
     "embeddings": listed(nothing, "pass", "training"),
     "table_dtype": listed(nothing, "float32", "float16", illegal=("bfloat16",)),
     "table_dir": listed(optional(nothing), ".", Path(), illegal=("no/such",)),
-    "weight_sampler": listed(nothing, draw_weights, max),
+    "weight_sampler": listed(
+        nothing, draw_weights, max, illegal=(lambda exists: exists,)
+    ),
     "loss_form": listed(
         nothing,
         *("paper", "scale_free", keras_dos.MicroClusterObjective()),
@@ -213,11 +247,11 @@ CALLBACK = {
 }
 OBJECTIVE = {
     "scale_free": listed(flag),
-    "temperature": listed(real(0, above=0)),
+    "temperature": listed(real(0, above=0), illegal=(1e-31,)),
     "cap": listed(optional(real(0, above=0))),
-    "shares": listed(nothing, max),
+    "shares": listed(nothing, max, illegal=(lambda distances, weights: weights,)),
     "differentiate_shares": listed(flag),
-    "slots": listed(nothing, max),
+    "slots": listed(nothing, max, illegal=(lambda embedding, neighbors: neighbors,)),
 }
 NETWORK = {
     "input_shape": listed(
@@ -230,9 +264,9 @@ NETWORK = {
 PRIOR = listed(
     optional(nothing),
     *([30, 20, 10], np.array([0.5, 0.3, 0.2])),
-    illegal=([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, NAN]),
+    illegal=([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, NAN], Series(30, 20, 10)),
 )
-SHIFT = {"class_counts": COUNTS, "tau": listed(real(-INF))}
+SHIFT = {"class_counts": COUNTS, "tau": listed(real(-INF), illegal=(1e31, -1e39))}
 
 
 def huge_untried(argument):
@@ -304,7 +338,7 @@ FUNCTIONS = {
         {"phase": "keep"},
         {
             "phase": listed(nothing, "warmup", "overload", "keep"),
-            "embedding_scale": listed(real(0)),
+            "embedding_scale": listed(real(0, below=1e12)),
             "prior": listed(optional(nothing), "samples", "quadruplets"),
         },
     ),
@@ -316,7 +350,10 @@ FUNCTIONS = {
     "class_counts": Function(
         keras_dos.class_counts,
         {"labels": Y},
-        {"labels": LABELS, "n_classes": listed(optional(whole(3, 2**20)))},
+        {
+            "labels": LABELS,
+            "n_classes": listed(optional(whole(3, 10**7)), illegal=(10**9, 2**62)),
+        },
     ),
     "minority_classes": Function(keras_dos.minority_classes, {}, {"counts": COUNTS}),
     "make_imbalanced": Function(
@@ -402,7 +439,11 @@ FUNCTIONS = {
             "y_true": LABELS,
             "probabilities": PROBABILITIES,
             "class_counts": COUNTS,
-            "measure": listed(nothing, lambda t, p: np.float32((t == p).mean())),
+            "measure": listed(
+                nothing,
+                lambda t, p: np.float32((t == p).mean()),
+                illegal=(lambda p: 1.0,),
+            ),
         },
         slow=True,
     ),
@@ -414,7 +455,9 @@ FUNCTIONS = {
             "probabilities": PROBABILITIES,
             "class_index": listed(whole(0, 2), illegal=(3, [1])),
             "measure": listed(
-                optional(nothing), lambda t, p: np.float32((t == p).mean())
+                optional(nothing),
+                lambda t, p: np.float32((t == p).mean()),
+                illegal=(lambda p: 1.0,),
             ),
             "costs": listed(
                 optional(nothing),
@@ -543,7 +586,9 @@ FUNCTIONS = {
                 ("x",),
                 source=[{"x": x} for x in X],
             ),
-            "augment": listed(optional(nothing), lambda x, rng: 2 * x),
+            "augment": listed(
+                optional(nothing), lambda x, rng: 2 * x, illegal=(lambda x: 2 * x,)
+            ),
             "batch_size": listed(whole(1)),
         },
     ),
@@ -555,7 +600,9 @@ FUNCTIONS = {
             "labels": listed(
                 optional(nothing), ORDERED_LABELS, np.eye(3)[ORDERED_LABELS]
             ),
-            "augment": listed(optional(nothing), lambda x, seed: 2 * x),
+            "augment": listed(
+                optional(nothing), lambda x, seed: 2 * x, illegal=(lambda x: 2 * x,)
+            ),
             "buffer_size": listed(optional(whole(1))),
         },
     ),

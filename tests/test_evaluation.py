@@ -289,6 +289,13 @@ def test_comparison_table_needs_minority_classes():
         comparison_table({})
 
 
+def test_comparison_table_refuses_reports_of_other_classes():
+    reports = {n: classwise_report([0, 1], np.eye(n)[:2], [1]) for n in (2, 3)}
+    assert comparison_table({2: reports[2]}).splitlines()[-1].startswith("2 ")
+    with pytest.raises(ValueError, match=r"same classes.*Received: .*\{2: 2, 3: 3\}"):
+        comparison_table(reports)
+
+
 def test_comparison_table_refuses_reports_of_other_minorities():
     first, second = (classwise_report([0, 1], PERFECT, [j]) for j in range(2))
     with pytest.raises(ValueError, match=r"same `minority`.*'a': \(0,\), 'b': \(1,\)"):

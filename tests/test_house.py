@@ -50,6 +50,8 @@ ROOMS = (
     "advice",
     "labels",
     "_checks",
+    "_functions",
+    "_order",
     "_keras",
     "workers",
     "disk",

@@ -105,6 +105,11 @@ def test_bad_arguments_are_refused(arguments, error, message):
         LogitAdjustedCrossentropy(**arguments)
 
 
+def test_predictions_of_more_than_one_label_are_refused():
+    with pytest.raises(ValueError, match=r"`y_pred` must have.*shape \(2, 3, 2\)"):
+        LogitAdjustedCrossentropy([30, 10])(np.ones((2, 3)), np.full((2, 3, 2), 0.5))
+
+
 def test_another_number_of_classes_is_refused():
     loss = LogitAdjustedCrossentropy([1, 2])
     with pytest.raises(ValueError, match=r"Received: 2 numbers, .*shape \(5, 3\)"):

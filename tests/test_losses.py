@@ -87,6 +87,13 @@ def test_masked_slots_do_not_exist(weighted):
     )
 
 
+def test_where_no_slot_exists_shares_are_0():
+    shares = losses.slot_shares(
+        [[0.0, 1.0], [0.0, 0.0]], mask=[[False] * 2, [True] * 2]
+    )
+    np.testing.assert_allclose(shares, [[0, 0], [0.5, 0.5]])
+
+
 def test_the_gradient_of_the_embedding_loss_points_at_the_weighted_mean():
     f, slots, w, _ = cluster(1)
     live = tf.constant(f)

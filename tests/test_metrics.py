@@ -154,10 +154,11 @@ def test_a_new_metric_and_a_reset_one_are_0(metric):
     assert float(metric.result()) == 0
 
 
-@pytest.mark.parametrize("label", [-1, 5])
+@pytest.mark.parametrize("label", [-1, 5, 1.5, np.nan])
 @pytest.mark.parametrize("graph", [False, True])
 def test_labels_out_of_range_are_an_error(label, graph):
     y, logits = predictions()
+    y = y.astype(type(label))
     y[7] = label
     metric = BalancedAccuracy()
     step = tf.function(metric.update_state) if graph else metric.update_state
@@ -185,11 +186,18 @@ def test_labels_out_of_range_leave_nan_where_xla_cannot_raise(label, metric):
         ([[0, 1]], [[[0.5, 0.5]] * 2], r"column for each class.*shape \(1, 2, 2\)"),
         ([[1, 0, 0]], [[0.5, 0.5]], r"\(b, 2\) if one-hot.*shape \(1, 3\)"),
         ([[[1]]], [[0.5, 0.5]], r"\(b, 2\) if one-hot.*shape \(1, 1, 1\)"),
+        ([0, 1], [[0.5, 0.5]], r"same number of samples.*\(2,\) and \(1, 2\)"),
     ],
 )
 def test_other_shapes_are_refused(y, y_pred, message):
     with pytest.raises(ValueError, match=f"{message}"):
         BalancedAccuracy().update_state(y, y_pred)
+
+
+@pytest.mark.parametrize("weights", [np.ones(3), np.ones((2, 2))])
+def test_weights_of_other_shapes_are_refused(weights):
+    with pytest.raises(ValueError, match=r"`sample_weight` must.*for 2 samples"):
+        BalancedAccuracy().update_state([0, 1], np.eye(2), weights)
 
 
 def test_another_number_of_classes_is_refused():
@@ -205,6 +213,7 @@ def test_another_number_of_classes_is_refused():
         (3, TypeError, "classes=3"),
         ([0.5], TypeError, "classes=0.5"),
         ([-1], ValueError, "classes=-1"),
+        ([[1], [1, 2]], ValueError, "setting an array element"),
         ([], ValueError, r"classes=\[\]"),
         ([2, 2], ValueError, r"classes=\[2, 2\]"),
     ],

@@ -222,3 +222,13 @@ def test_what_would_broadcast_is_refused(name, function, eager):
     in_the_step = "must have the same size and shape|Input to reshape"
     with pytest.raises(refusals, match=f"{message}|{in_the_step}"):
         model.fit(x, y, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize("name", ["shares", "slots"])
+def test_a_function_that_returns_no_tensor_is_named(name):
+    x, y = blobs()
+    form = MicroClusterObjective(**{name: lambda *args, mask=None: None})
+    callback = OverloadingCallback(k=3, warmup_epochs=1, loss_form=form)
+    message = rf"`{name}` of a MicroClusterObjective must return a tensor.*None"
+    with pytest.raises(ValueError, match=message):
+        compiled(identity_network()).fit(x, y, epochs=2, verbose=0, callbacks=callback)

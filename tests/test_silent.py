@@ -113,6 +113,84 @@ def test_settings_of_neighbors_are_refused_without_neighbors(settings):
         OverloadingCallback(k=0, **settings)
 
 
+@pytest.mark.parametrize(
+    "k", [np.int64(0), [0, 0, 0], {2: 0}], ids=["NumPy", "list", "mapping"]
+)
+def test_no_neighbors_may_be_written_in_many_ways(k):
+    with pytest.raises(ValueError, match=r"`embedding_weight` must be left out"):
+        OverloadingCallback(k=k, embedding_weight=0.5)
+
+
+def test_neighbors_of_the_majority_alone_have_an_embedding_loss():
+    callback = OverloadingCallback(k=0, k_majority=3, embedding_weight=0.5)
+    assert callback.settings.full_weight == 0.5
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "error", "message"),
+    [
+        ([1.0, 2.0, 3.0], TypeError, r"must map classes.*\[1\.0"),
+        ("balanced", TypeError, "must map classes.*'balanced'"),
+        ({}, ValueError, r"must map classes.*\{\}"),
+        ({"0": 1.0}, ValueError, "must name classes from 0 to 2.*class '0'"),
+        ({-1: 2.0}, ValueError, "must name classes from 0 to 2.*class -1"),
+        ({3: 2.0}, ValueError, "must name classes from 0 to 2.*class 3"),
+        ({0: "1"}, TypeError, "must be a number.*'1'"),
+        ({0: None}, TypeError, "must be a number.*None"),
+        ({0: -1.0}, ValueError, r"must not be negative.*-1\.0 for class 0"),
+    ],
+)
+def test_class_weights_that_mean_nothing_are_refused(class_weight, error, message):
+    with pytest.raises(error, match=f"`class_weight` {message}"):
+        fit(class_weight=class_weight)
+
+
+def test_class_weights_beside_sample_weights_are_refused():
+    with pytest.raises(ValueError, match=r"`class_weight` must be left out.*weights"):
+        fit(class_weight={0: 2.0}, sample_weight=np.ones(len(Y)))
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "message"),
+    [
+        (np.eye(3)[Y], "sparse_categorical_crossentropy", '"categorical_crossentropy"'),
+        (Y, "categorical_crossentropy", '"sparse_categorical_crossentropy"'),
+        (Y[:, None], keras.losses.CategoricalCrossentropy(), '"sparse_'),
+        (Y, "mse", '"sparse_'),
+    ],
+)
+def test_labels_of_the_other_form_are_refused(y, loss, message):
+    with pytest.raises(ValueError, match=rf"`y` is .*: compile with {message}"):
+        fit(compiled(network(), loss=loss), y=y)
+
+
+@pytest.mark.parametrize(
+    "callbacks", [[OverloadingCallback], ["early_stopping"], {3}, [len]], ids=str
+)
+def test_what_is_no_callback_is_refused(callbacks):
+    message = r"`callbacks` must be a list of Keras callbacks.*Received: .* among them"
+    with pytest.raises(TypeError, match=message):
+        compiled(network()).fit(X, Y, verbose=0, callbacks=callbacks)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (X, TypeError),
+        ((X,), TypeError),
+        ([], TypeError),
+        ((X, {"probabilities": Y}), TypeError),
+        ("validation", TypeError),
+        (False, TypeError),
+        ((X, Y[:5]), ValueError),
+    ],
+    ids=str,
+)
+def test_validation_data_are_refused_before_the_first_epoch(data, error):
+    with pytest.raises(error, match=r"`validation_data` must be .*Received: "):
+        fit(validation_data=data)
+
+
 @pytest.mark.slow
 def test_a_warm_up_that_moves_is_told_of():
     model, _ = fit(epochs=3)

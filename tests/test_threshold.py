@@ -291,6 +291,14 @@ def test_a_measure_and_costs_exclude_each_other():
         choose_threshold([0, 1], P, measure=f1_score, costs=(1, 2))
 
 
+def test_a_measure_cannot_change_what_it_is_shown():
+    def wipe(y_true, y_pred):
+        y_true[:] = 1
+
+    with pytest.raises(ValueError, match="read-only"):
+        choose_threshold([0, 1], P, measure=wipe)
+
+
 @pytest.mark.parametrize(
     ("measure", "error", "message"),
     [

@@ -26,7 +26,11 @@ def measured(
         >>> measured(lambda t, p: (t == p).mean(), np.array([1]), np.array([1]))
         1.0
     """
-    return _checks.finite("measure(...)", measure(truth, predicted))
+    # One that wrote into them would change what the next candidate is measured on.
+    shown = [array.view() for array in (truth, predicted)]
+    for array in shown:
+        array.flags.writeable = False
+    return _checks.finite("measure(...)", measure(*shown))
 
 
 def first_best(values: list[float]) -> int:

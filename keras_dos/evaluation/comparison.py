@@ -20,7 +20,8 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
 
     Raises:
         TypeError: If it is not a mapping to reports.
-        ValueError: If there are no reports, or not all with the same minority classes.
+        ValueError: If there are no reports, or not all of the same classes and minority
+            classes.
 
     Example:
         >>> from keras_dos import classwise_report
@@ -39,6 +40,12 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
             "`reports` must map names to ClasswiseReports: at least one report. "
             f"Received: reports={reports!r}."
         )
+    sizes = {method: len(report.support) for method, report in reports.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(
+            "`reports` must all be of the same classes to be compared. "
+            f"Received: numbers of classes={sizes}."
+        )
     minorities = {method: report.minority for method, report in reports.items()}
     if len(set(minorities.values())) > 1 or () in minorities.values():
         raise ValueError(
@@ -56,5 +63,5 @@ def comparison_table(reports: Mapping[str, ClasswiseReport]) -> str:
             *report.average("minority").values(),
             *report.average("majority").values(),
         ]
-        rows.append([method, *three_digits(values)])
+        rows.append([f"{method}", *three_digits(values)])
     return aligned(rows)

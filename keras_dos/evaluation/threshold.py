@@ -168,7 +168,7 @@ def choose_threshold(
     upper = np.unique(score[of_class])
     if costs is None:
         priced, chosen = None, f1_score if measure is None else measure
-        _checks.function("measure", chosen)
+        _checks.function("measure", chosen, "y_true", "y_pred")
         thresholds = _candidates(_thinned(upper), score)
         values = gains = _measures(chosen, of_class, score, thresholds)
     else:

@@ -96,7 +96,7 @@ def choose_logit_shift(
     truth, p = read_predictions(y_true, probabilities)
     n = p.shape[1]
     prior = training_prior(class_counts, n)
-    _checks.function("measure", measure)
+    _checks.function("measure", measure, "y_true", "y_pred")
     support = np.bincount(truth, minlength=n).astype(np.int64)
     unseen = np.flatnonzero((np.asarray(class_counts) > 0) & (support == 0)).tolist()
     if unseen:

@@ -9,6 +9,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras
+from keras_dos.logit_shift.probabilities import read_tau
 from keras_dos.losses import adjusted_logits
 from keras_dos.serving.prior import read_prior
 
@@ -59,7 +60,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype="float32")
         _checks.boolean("from_logits", from_logits)
         self._prior = _positive_prior(prior)
-        self._tau = _checks.finite("tau", tau)
+        self._tau = read_tau(tau)
         self._from_logits = from_logits
         self.adjusts_logits = self._tau != 0
 
@@ -75,6 +76,11 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         """
         y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
         n = len(self._prior)
+        if len(y_pred.shape) != 2:
+            raise ValueError(
+                "`y_pred` must have shape (b, n), a row for each sample. "
+                f"Received: shape {tuple(y_pred.shape)}."
+            )
         if y_pred.shape[-1] != n:
             raise ValueError(
                 "`prior` must have a number for each class of the model. "
@@ -109,6 +115,7 @@ def _logits(probabilities: Any) -> Any:
 
 def _positive_prior(prior: Any) -> NDArray[np.float64]:
     """Return frequencies that sum to one, those of classes with none filled in."""
+    _checks.in_class_order("prior", prior)
     values = _checks.real_array("prior", prior)
     if values.ndim != 1 or len(values) < 2 or not values.any():
         raise ValueError(

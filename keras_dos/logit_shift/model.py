@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_dos import _checks
 from keras_dos.logit_shift.probabilities import (
+    read_tau,
     shift_probabilities,
     training_prior,
 )
@@ -52,7 +53,7 @@ class LogitShift(keras.layers.Layer):
         # In half precision the probabilities of rare classes would round to zero.
         super().__init__(**{"dtype": "float32", **kwargs})
         self._prior = training_prior(class_counts)
-        self._tau = _checks.finite("tau", tau)
+        self._tau = read_tau(tau)
         self._class_counts = np.asarray(class_counts)
 
     def build(self, input_shape: Any) -> None:

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 from keras_dos.labels import class_prior
 
+MOST_TAU = 1e30
+
 
 def shift_probabilities(
     probabilities: ArrayLike,
@@ -42,10 +44,29 @@ def shift_probabilities(
     """
     p = _checks.probabilities("probabilities", probabilities)
     prior = training_prior(class_counts, p.shape[1])
-    logits = log_probabilities(p) - _checks.finite("tau", tau) * np.log(prior)
+    logits = log_probabilities(p) - read_tau(tau) * np.log(prior)
     shifted: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
     shifted /= shifted.sum(axis=1, keepdims=True)
     return shifted
+
+
+def read_tau(tau: Any) -> float:
+    """Return τ as a float, far from where τ log π overflows in float32.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is too large or not finite.
+
+    Example:
+        >>> read_tau(1)
+        1.0
+    """
+    number = _checks.finite("tau", tau)
+    if abs(number) > MOST_TAU:
+        raise ValueError(
+            f"`tau` must be from -{MOST_TAU:g} to {MOST_TAU:g}. Received: tau={tau!r}."
+        )
+    return number
 
 
 def log_probabilities(p: NDArray[np.float64]) -> NDArray[np.float64]:

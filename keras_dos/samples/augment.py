@@ -38,7 +38,7 @@ def check_augment(augment: Augment, x_spec: Any) -> None:
         TypeError: If it is not a function of two arguments.
         ValueError: If it returns another form.
     """
-    _checks.function("augment", augment)
+    _checks.function("augment", augment, "x", "seed")
     expected = _sample_spec(x_spec)
     traced = tf.function(augment).get_concrete_function(
         expected, tf.TensorSpec([2], tf.int64)

@@ -15,6 +15,10 @@ _LABELS = (
     "inside `map`, since it changes from epoch to epoch. Received: labels that are not "
     "the `classes` of these samples."
 )
+_WEIGHTS = (
+    "`batches` of the source must yield finite sample weights. Received: NaN or "
+    "infinity among:"
+)
 _PLACES = (
     "`batches` of the source must yield each place of an epoch once. Received: some of "
     "them twice or never, of this number of places:"
@@ -96,7 +100,7 @@ class CheckedSource:
         """Return the samples to train on; see `SampleSource.batches`.
 
         A pass ends in an InvalidArgumentError if it has a label that is not that of the
-        sample asked for, or not each place once.
+        sample asked for, a weight that is not finite, or not each place once.
 
         Raises:
             ValueError: If the source does not yield places and rows of known rank.
@@ -110,19 +114,24 @@ class CheckedSource:
         expected = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
 
         def check(seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-            places, (_, y, *_) = batch
+            places, (_, y, *weights) = batch
             asked = tf.gather(self.classes, tf.gather(ids, places))
             seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
             once = (seen[0] < z) | tf.reduce_all(seen == expected)
             checks = [
                 tf.debugging.Assert(tf.reduce_all(have_classes(y, asked)), [_LABELS]),
                 tf.debugging.Assert(once, [_PLACES, z]),
+                *(tf.debugging.Assert(_are_finite(w), [_WEIGHTS, w]) for w in weights),
             ]
             with tf.control_dependencies(checks):
                 return tf.identity(seen), batch
 
         # A source may have batches of its own, such as one that ends with each file.
         return batches.rebatch(self.batch_size).scan(tf.zeros(3, tf.int64), check)
+
+
+def _are_finite(weights: Any) -> tf.Tensor:
+    return tf.reduce_all(tf.math.is_finite(tf.cast(weights, tf.float32)))
 
 
 def _check_spec(spec: Any) -> None:

@@ -103,10 +103,10 @@ def _forms(rows: Any, place: int) -> list[Form]:
     """
     arrays = [np.asarray(leaf) for leaf in tf.nest.flatten(rows)]
     shapes = [array.shape for array in arrays]
-    if not all(shapes):
+    if not all(shapes) or len({shape[0] for shape in shapes}) > 1:
         raise ValueError(
             "`dataset` must be a PyDataset whose batches are made of arrays, with the "
-            "samples on the first axis: convert lists by np.asarray, and leave out a "
-            f"part that is None. Received: shapes {shapes[:5]} in batch {place}."
+            "same samples on the first axis: convert lists by np.asarray, and leave "
+            f"out a part that is None. Received: shapes {shapes[:5]} in batch {place}."
         )
     return [Form(np.empty(array.shape[1:], array.dtype)) for array in arrays]

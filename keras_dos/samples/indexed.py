@@ -70,7 +70,7 @@ class Indexed:
         batch_size: int = 32,
     ) -> None:
         if augment is not None:
-            _checks.function("augment", augment)
+            _checks.function("augment", augment, "x", "rng")
         self._source, self._augment = source, augment
         self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)
         self._labels = None if labels is None else _checks.array("labels", labels)

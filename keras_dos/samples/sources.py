@@ -1,5 +1,6 @@
 """From the data that `fit` receives to a source of samples."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,21 +72,17 @@ def split_validation(
 
     Raises:
         TypeError: If `x` is a stream, an array has no first axis, `validation_data` is
-            a source, or `validation_split` is not a number.
-        ValueError: If the data cannot be split, labels are missing, or all samples of a
-            class would be held out.
+            of another type, or `validation_split` is not a number.
+        ValueError: If the data cannot be split, labels are missing, all samples of a
+            class would be held out, or the arrays of `validation_data` differ in the
+            number of samples.
 
     Example:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
         (array([3]), array([1]), None)
     """
-    # Keras would refuse it after an epoch.
-    if isinstance(validation_data, SampleSource):
-        raise TypeError(
-            "`validation_data` must be what Keras takes: arrays, or the "
-            "tf.data.Dataset or PyDataset itself, batched. "
-            f"Received: {type(validation_data).__name__}."
-        )
+    if validation_data is not None:
+        _check_validation(validation_data)
     if not validation_split or validation_data is not None:
         return rows, validation_data
     _checks.as_float("validation_split", validation_split)
@@ -110,6 +107,34 @@ def split_validation(
         return tf.nest.map_structure(lambda t: None if t is None else t[kept], rows)
 
     return part(slice(None, split_at)), part(slice(split_at, None))
+
+
+def _check_validation(data: Any) -> None:
+    """Raise for what Keras would refuse after an epoch.
+
+    Raises:
+        TypeError: If it is no validation data, or has no labels.
+        ValueError: If its arrays differ in the number of samples.
+    """
+    if isinstance(data, list | tuple):
+        fits = len(data) in (2, 3) and hasattr(data[1], "shape")
+    else:
+        # A single array has no labels; anything else may be a source of batches.
+        alone = isinstance(data, SampleSource | Mapping | str | bytes | int | float)
+        fits = not alone and not hasattr(data, "shape")
+    if not fits:
+        parts = len(data) if isinstance(data, list | tuple) else "no"
+        raise TypeError(
+            "`validation_data` must be what Keras takes: arrays (x, y) or (x, y, "
+            "sample_weight), or the tf.data.Dataset or PyDataset itself, batched. "
+            f"Received: {type(data).__name__} of {parts} parts."
+        )
+    if isinstance(data, list | tuple):
+        try:
+            n_samples(tuple(part for part in data if part is not None))
+        except (TypeError, ValueError) as error:
+            message = f"`validation_data` must be arrays of the same samples: {error}"
+            raise type(error)(message) from error
 
 
 def _check_no_class_is_lost(y: Any, split_at: int, validation_split: float) -> None:

@@ -92,7 +92,7 @@ class Stream:
     ) -> None:
         # All that can be told before a pass over the dataset.
         if augment is not None:
-            _checks.function("augment", augment)
+            _checks.function("augment", augment, "x", "seed")
         if labels is not None:
             self.classes = sparse_labels(labels)
         if buffer_size is not None:

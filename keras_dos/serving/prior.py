@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos import _checks
+
 
 def known_prior(training: Any, model: keras.Model) -> Any:
     """Return `training_prior` as it was given, or as a DOSModel knows it, or None."""
@@ -66,6 +68,7 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
         >>> read_prior("training_prior", [30, 10], n_classes=2).tolist()
         [0.75, 0.25]
     """
+    _checks.in_class_order(name, values)
     try:
         prior = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

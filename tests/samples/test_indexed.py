@@ -427,10 +427,13 @@ class Shaped(Batches):
         lambda x, y, i: (x, y.tolist()),
         lambda x, y, i: (x, y, None),
         lambda x, y, i: (x, 0),
+        lambda x, y, i: (x[1:], y),
     ],
 )
 def test_a_py_dataset_that_is_not_made_of_arrays_is_refused(function):
-    with pytest.raises(ValueError, match=r"made of arrays.*\(\).*in batch 0"):
+    with pytest.raises(
+        ValueError, match=r"made of arrays.*Received: shapes.*in batch 0"
+    ):
         Stream(Shaped(function))
 
 

@@ -144,6 +144,20 @@ def test_a_source_that_returns_other_inputs_raises(change):
         trained(Other(), warmup_epochs=0, embeddings="pass")
 
 
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_a_source_with_weights_that_are_not_finite_ends_the_first_step(weight):
+    class Weighted(ById):
+        def batches(self, ids, seeds):
+            def with_weights(places, row):
+                rare = tf.where(row[1] == 2, weight, 1.0)
+                return places, (*row, rare)
+
+            return super().batches(ids, seeds).map(with_weights)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="finite sample weights"):
+        trained(Weighted())
+
+
 class Noting(ById):
     """Keeps (id, seed) of each row, by pass."""
 
