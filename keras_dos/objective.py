@@ -134,8 +134,8 @@ def tensor_of_shape(name: str, value: Any, expected: tuple[int | None, ...]) -> 
         ValueError: If it is none, or the shape is another.
 
     Example:
-        >>> tensor_of_shape("shares", [[1.0, 2.0, 3.0]], (None, 3)).shape
-        TensorShape([1, 3])
+        >>> tensor_of_shape("shares", ops.zeros((2, 3)), (None, 3)).shape
+        TensorShape([2, 3])
     """
     try:
         tensor = ops.convert_to_tensor(value)

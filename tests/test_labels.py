@@ -86,7 +86,7 @@ def test_labels_that_are_not_numbers_raise(labels, message):
         ([0, 3], 3, ValueError, r"smaller than n_classes=3\..*Received: 3\."),
         (np.eye(3), 4, ValueError, r"n_classes=4 columns.*Received: shape=\(3, 3\)"),
         (np.eye(3), 2, ValueError, r"n_classes=2 columns"),
-        ([0], 0, ValueError, r"at least 1\. Received: n_classes=0"),
+        ([0], 0, ValueError, r"at least 1\b.*Received: n_classes=0"),
         ([0], 2.0, TypeError, r"Received: n_classes=2\.0"),
         ([0], True, TypeError, r"Received: n_classes=True"),
     ],
