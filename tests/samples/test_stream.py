@@ -345,9 +345,11 @@ def test_labels_that_are_not_those_of_the_dataset_are_refused(labels):
 def test_smoothed_labels_are_refused_beside_labels_too(y):
     with pytest.raises(ValueError, match=r"label smoothing|Label smoothing"):
         Stream(dataset(y=y), labels=Y)
-    sharp = np.eye(3)[Y] if y.ndim == 2 else Y.astype(float)
+    sharp, loss = np.eye(3)[Y], "categorical_crossentropy"
+    if y.ndim == 1:
+        sharp, loss = Y.astype(float), "sparse_categorical_crossentropy"
     later = np.concatenate([sharp[:8], y[8:]])
-    model = compiled(network(), loss="categorical_crossentropy")
+    model = compiled(network(), loss=loss)
     with pytest.raises(tf.errors.OpError, match=r"same order in each pass"):
         model.fit(
             Stream(dataset(x=PIXELS, y=later), labels=Y),
