@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_dos.workers import Workers
 
 WORKER = Path(__file__).parent / "worker.py"
-TIMEOUT = 240
+TIMEOUT = 600  # Seconds; on two busy cores all tasks take several minutes.
 
 
 def start(folder, *tasks, config=None):
