@@ -258,6 +258,10 @@ def _comparison(
     return Experiment(title, problems, entries, tuned_on, labels, **more)
 
 
+def _on_residual_networks(title: str, problems: tuple[Problem, ...]) -> Experiment:
+    return _comparison(title, problems, TODAY_ROWS, tuned_on=TODAY[:1], seeds=range(3))
+
+
 def _fixed(*entries: Entry) -> Callable[[Store], tuple[Entry, ...]]:
     return lambda store: entries
 
@@ -290,19 +294,12 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cifar10_lt": _comparison(
         "CIFAR-10-LT, on which no choice was made", LONG_TAIL, LONG_TAIL_ROWS
     ),
-    "resnet": _comparison(
-        "DOS beside the field on a residual network",
-        TODAY,
-        TODAY_ROWS,
-        tuned_on=TODAY[:1],
-        seeds=range(3),
+    "resnet": _on_residual_networks(
+        "DOS beside the field on a residual network", TODAY
     ),
-    "resnet_half": _comparison(
+    "resnet_half": _on_residual_networks(
         "DOS beside the field on a residual network, images of half the size",
         TODAY_AT_HALF_SIZE,
-        TODAY_ROWS,
-        tuned_on=TODAY[:1],
-        seeds=range(3),
     ),
     "recipes": Experiment(
         "DOS on top of what people train with",

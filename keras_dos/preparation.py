@@ -181,7 +181,9 @@ def begin_rounds(
             n_classes=model.head.output_shape[-1],
             **{name: arguments[name] for name in ("epochs", "shuffle", "class_weight")},
         )
-    _check_labels_and_weights(model.loss, rounds, arguments["class_weight"])
+    dataset = rounds.dataset()
+    spec = dataset.element_spec
+    _check_labels_and_weights(model.loss, spec, arguments["class_weight"])
     epochs = arguments["epochs"]
     if 0 < arguments["initial_epoch"] < epochs and settings.warmup_depends_on_epochs:
         advice.of_a_moving_warm_up(arguments["initial_epoch"], epochs)
@@ -190,14 +192,14 @@ def begin_rounds(
     _check_adjusted_once(model.loss, settings, epochs, rounds.parameters.k_max)
     plan = planned_epoch(settings.planned, 0, epochs)
     if plan.phase == "warmup" and strategy.num_replicas_in_sync == 1:
-        _, y, *_ = next(iter(rounds.dataset()))
+        _, y, *_ = next(iter(dataset))
         d = model.embedder.output_shape[-1]
         rounds.loss.check(y[:1], rounds.parameters.k_max, d)
     return rounds
 
 
-def _check_labels_and_weights(loss: Any, rounds: Rounds, class_weight: Any) -> None:
-    _, y, *weight = rounds.dataset().element_spec
+def _check_labels_and_weights(loss: Any, spec: Any, class_weight: Any) -> None:
+    _, y, *weight = spec
     check_label_form(loss, y.shape)
     if weight and class_weight is not None:
         raise ValueError(

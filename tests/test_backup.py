@@ -1,7 +1,6 @@
 """A killed training that goes on from its backup equals one that was not killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -124,24 +123,11 @@ def test_a_finished_training_leaves_no_backup(tmp_path):
     assert len(model.fit(X, Y, epochs=1, verbose=0).epoch) == 1
 
 
-def test_a_backup_and_its_name_are_on_the_disk(tmp_path, monkeypatch):
+def test_a_backup_and_its_name_are_on_the_disk(tmp_path, disk_events):
     """The file before it has its name, the name before training goes on."""
-    events = []
-    fsync, replace = os.fsync, Path.replace
-
-    def logged_fsync(descriptor):
-        events.append(os.fstat(descriptor).st_ino)
-        fsync(descriptor)
-
-    def logged_replace(self, target):
-        events.append("replace")
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", logged_fsync)
-    monkeypatch.setattr(Path, "replace", logged_replace)
     interrupted(tmp_path, 1, 0)  # With the backup of one epoch.
     (backup,) = tmp_path.iterdir()
-    assert events == [backup.stat().st_ino, "replace", tmp_path.stat().st_ino]
+    assert disk_events == [backup.stat().st_ino, "replace", tmp_path.stat().st_ino]
 
 
 @pytest.mark.slow

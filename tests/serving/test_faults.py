@@ -187,25 +187,12 @@ def test_who_may_read_the_folder_may_read_the_version_whatever_the_umask(tmp_pat
     assert modes(export_servable(network(), base)) == ({0o755}, {0o644})
 
 
-def test_files_are_on_the_disk_before_the_version_has_its_name(tmp_path, monkeypatch):
-    events = []
-    fsync, rename = os.fsync, Path.rename
-
-    def logged_fsync(descriptor):
-        events.append(os.fstat(descriptor).st_ino)
-        fsync(descriptor)
-
-    def logged_rename(self, target):
-        events.append("rename")
-        return rename(self, target)
-
-    monkeypatch.setattr(os, "fsync", logged_fsync)
-    monkeypatch.setattr(Path, "rename", logged_rename)
+def test_files_are_on_the_disk_before_the_version_has_its_name(tmp_path, disk_events):
     version = export_servable(network(), tmp_path)
-    renamed = events.index("rename")
+    renamed = disk_events.index("rename")
     paths = [version, *version.rglob("*")]
-    assert {path.stat().st_ino for path in paths} <= set(events[:renamed])
-    assert events[renamed + 1 :] == [tmp_path.stat().st_ino]
+    assert {path.stat().st_ino for path in paths} <= set(disk_events[:renamed])
+    assert disk_events[renamed + 1 :] == [tmp_path.stat().st_ino]
 
 
 def test_a_disk_that_syncs_no_folders_will_do(tmp_path, monkeypatch):
