@@ -14,8 +14,8 @@ def function(name: str, value: Any, *positional: str, **keywords: str) -> None:
         **keywords: The same by keyword.
 
     Raises:
-        TypeError: If it cannot be called, or not so. Of a function that does not tell
-            its arguments, such as some written in C, only the first is known.
+        TypeError: If it cannot be called, or not with these. A function that does not
+            tell its arguments, such as some written in C, passes.
 
     Example:
         >>> function("schedule", lambda epoch: None, "epoch", "epochs")
