@@ -12,7 +12,7 @@ from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import check_weights, gather_rows
 from keras_dos.samples.augment import Augment, check_augment, map_samples
 from keras_dos.samples.bounded import read_once, size_of
-from keras_dos.samples.checked import have_classes
+from keras_dos.samples.contract import asserted, have_classes
 from keras_dos.samples.dataset import check_dataset
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
@@ -97,14 +97,14 @@ class Stream:
             self.classes = sparse_labels(labels)
         if buffer_size is not None:
             buffer_size = _checks.integer("buffer_size", buffer_size, minimum=1)
-        self._numbered = _numbered(dataset)
+        self._dataset = _dataset(dataset)
         self._augment = augment
-        some = self._numbered.filter(lambda i, row: tf.size(i) > 0)
+        some = _numbered(self._dataset).filter(lambda i, row: tf.size(i) > 0)
         first = next(iter(some), None)
         if first is None:
             raise ValueError("`dataset` must not be empty. Received: no samples.")
         if labels is None:
-            self.classes, self.batch_size = _read_labels(self._numbered)
+            self.classes, self.batch_size = _read_labels(_numbered(self._dataset))
         else:
             sparse_labels(first[1][1].numpy())  # The same error as without `labels`.
             self.batch_size = len(first[0])
@@ -115,7 +115,7 @@ class Stream:
         self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
         if augment is not None:
-            check_augment(augment, self._numbered.element_spec[1][0])
+            check_augment(augment, _numbered(self._dataset).element_spec[1][0])
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
@@ -126,7 +126,7 @@ class Stream:
             rows = tf.where(tf.gather(asked, i))[:, 0]
             return tf.gather(i, rows), gather_rows(row[0], rows)
 
-        found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
+        found = self._windows().map(kept).filter(lambda i, x: tf.size(i) > 0)
         return found.rebatch(batch_size).prefetch(2)
 
     def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
@@ -147,9 +147,10 @@ class Stream:
             return places, gather_rows(row, rows)
 
         no_plan = tf.zeros(0, tf.int64), tf.zeros(0, tf.int64)
-        windows = self._checked().rebatch(size).enumerate().scan(no_plan, planned)
+        windows = self._windows().enumerate().scan(no_plan, planned).map(joined)
         # The next window is read while one is trained on.
-        batches = windows.map(joined).prefetch(1).rebatch(self.batch_size)
+        windows = asserted(windows, ids, self.classes).prefetch(1)
+        batches = windows.rebatch(self.batch_size)
         if self._augment is None:
             return batches.prefetch(2)
         augment = self._augment
@@ -161,9 +162,11 @@ class Stream:
 
         return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _checked(self) -> tf.data.Dataset:
-        """Return batches of (ids, row) that end in an error if the labels changed."""
+    def _windows(self) -> tf.data.Dataset:
+        """Return windows of (ids, row) that end in an error if the labels changed."""
         m = len(self.classes)
+        # Whatever is done once for each window costs next to nothing for a sample.
+        windows = _numbered(self._dataset.rebatch(self._window))
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             x, y, *weight = row
@@ -173,11 +176,11 @@ class Stream:
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
                 return tf.identity(i), row
 
-        return self._numbered.map(check)
+        return windows.map(check)
 
 
-def _numbered(dataset: Any) -> tf.data.Dataset:
-    """Return batches of (ids, (x, y[, sample_weight])).
+def _dataset(dataset: Any) -> tf.data.Dataset:
+    """Return the dataset of batches (x, y[, sample_weight]), or of (ids, these).
 
     Raises:
         TypeError: If it is not a dataset, or has parts that are not dense tensors.
@@ -192,7 +195,7 @@ def _numbered(dataset: Any) -> tf.data.Dataset:
             f"Received: {type(dataset).__name__}."
         )
     spec = dataset.element_spec
-    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], tuple):
+    if _has_ids(spec):
         check_dataset("dataset", dataset.map(lambda i, row: row))
         if getattr(spec[0], "dtype", None) != tf.int64 or spec[0].shape.rank != 1:
             raise ValueError(
@@ -204,6 +207,17 @@ def _numbered(dataset: Any) -> tf.data.Dataset:
         return dataset
     check_dataset("dataset", dataset)
     _check_rows(spec)
+    return dataset
+
+
+def _has_ids(spec: Any) -> bool:
+    return isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], tuple)
+
+
+def _numbered(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches of (ids, (x, y[, sample_weight])) of a dataset from `_dataset`."""
+    if _has_ids(dataset.element_spec):
+        return dataset
 
     def number(start: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
         end = start + tf.shape(row[1], tf.int64)[0]

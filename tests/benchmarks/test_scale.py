@@ -38,9 +38,10 @@ def test_each_part_measures(monkeypatch):
     assert record["largest"] > record["smallest"] >= 0
     assert record["quadruplets"] > 20_000
     monkeypatch.setattr(scale, "READ", 600)
+    monkeypatch.setattr(scale, "READ_LARGE", 100)
     monkeypatch.setattr(scale, "PASSES", 1)
     ways = {r["way"]: r["samples per second"] for r in scale.reading()}
-    assert len(ways) == 9
+    assert len(ways) == 12
     assert min(ways.values()) > 0
     for way in ("TFRecord", "memory map"):
         record = scale.bounded(way, 0.02)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import OverloadingCallback
-from keras_dos.samples import InMemory, SampleSource
+from keras_dos.samples import InMemory, SampleSource, Stream
 from keras_dos.samples.sources import as_source
 
 X, Y = blobs()
@@ -284,6 +284,17 @@ class Mislabeled(ById):
 def test_a_source_that_yields_other_samples_is_refused(make):
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"asks for.*inside `map`"):
         trained(make())
+
+
+@pytest.mark.parametrize("base", [InMemory, Stream])
+def test_a_subclass_that_yields_other_samples_is_refused(base):
+    class Reversed(base):
+        def batches(self, ids, seeds):
+            return super().batches(ids[::-1], seeds)
+
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="asks for"):
+        trained(Reversed(data))
 
 
 @pytest.mark.parametrize("labels", ["column", "one-hot"])

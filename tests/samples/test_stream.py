@@ -287,6 +287,23 @@ def test_ids_that_are_not_those_of_m_samples_are_refused(change):
         trained(Stream(other, labels=Y))
 
 
+@pytest.mark.parametrize("buffer_size", [None, 10])
+def test_an_id_that_comes_twice_is_refused(buffer_size):
+    first, second = np.flatnonzero(Y[0] == Y)[:2]
+    ids = np.arange(M)
+    ids[second] = first
+    rows = tf.data.Dataset.from_tensor_slices((ids, (PIXELS, Y))).batch(8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"each place .* once"):
+        trained(Stream(rows, labels=Y, buffer_size=buffer_size))
+
+
+def test_weights_that_are_not_finite_are_refused():
+    weights = np.where(np.arange(M) == 5, np.nan, WEIGHTS)
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y, weights)).batch(8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="finite sample weights"):
+        trained(Stream(rows))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

@@ -1,0 +1,90 @@
+"""The contract of a source, asserted within its dataset in each pass."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_LABELS = (
+    "`batches` of the source must yield the samples that `ids` asks for. Read `ids` "
+    "inside `map`, since it changes from epoch to epoch. Received: labels that are not "
+    "the `classes` of these samples."
+)
+_WEIGHTS = (
+    "`batches` of the source must yield finite sample weights. Received: NaN or "
+    "infinity among:"
+)
+_PLACES = (
+    "`batches` of the source must yield each place of an epoch once. Received: some of "
+    "them twice or never, of this number of places:"
+)
+
+
+def asserted(
+    batches: tf.data.Dataset, ids: tf.Tensor, classes: NDArray[np.int64]
+) -> tf.data.Dataset:
+    """Return batches to train on whose passes end in an error if they are not right.
+
+    That is an InvalidArgumentError at a label that is not that of the sample asked for,
+    a weight that is not finite, or at the end of a pass without each place once.
+
+    Args:
+        batches: What `SampleSource.batches` returns, of known rank.
+        ids: The sample for each place of an epoch, shape (z,), int64.
+        classes: The class of each sample, shape (m,).
+
+    Example:
+        >>> ids, y = tf.constant([1, 0], tf.int64), np.array([5, 7])
+        >>> right = tf.data.Dataset.from_tensors((tf.range(2, dtype=tf.int64), (
+        ...     tf.constant([10.0, 20.0]), tf.constant([7, 5]))))
+        >>> len(list(asserted(right, ids, y)))
+        1
+        >>> len(list(asserted(right, ids, y[::-1])))
+        Traceback (most recent call last):
+        tensorflow.python...InvalidArgumentError: ...labels that are not...
+    """
+    z = int(ids.shape[0])
+    # Number, sum and sum of squares of all places: equal for equal sets of places,
+    # and hardly ever for others. Modulo 2^64, as TensorFlow counts.
+    whole = z, z * (z - 1) // 2, z * (z - 1) * (2 * z - 1) // 6
+    expected = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
+
+    def check(seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        places, (_, y, *weights) = batch
+        asked = tf.gather(classes, tf.gather(ids, places))
+        seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
+        once = (seen[0] < z) | tf.reduce_all(seen == expected)
+        checks = [
+            tf.debugging.Assert(tf.reduce_all(have_classes(y, asked)), [_LABELS]),
+            tf.debugging.Assert(once, [_PLACES, z]),
+            *(tf.debugging.Assert(_are_finite(w), [_WEIGHTS, w]) for w in weights),
+        ]
+        with tf.control_dependencies(checks):
+            return tf.identity(seen), batch
+
+    return batches.scan(tf.zeros(3, tf.int64), check)
+
+
+def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:
+    """Return whether labels are those of classes, without any smoothing.
+
+    Args:
+        y: Labels of known rank, shape (b,), (b, 1) or one-hot (b, n).
+        classes: Shape (b,), int64.
+
+    Returns:
+        Shape (b,), bool.
+
+    Example:
+        >>> have_classes(tf.constant([[0.0, 1.0], [0.9, 0.1]]), [1, 0]).numpy().tolist()
+        [True, False]
+    """
+    if y.shape.rank == 2 and y.shape[1] != 1:
+        one_hot = tf.one_hot(classes, tf.shape(y)[1], dtype=tf.float32)
+        return tf.reduce_all(tf.cast(y, tf.float32) == one_hot, axis=1)
+    return tf.cast(tf.reshape(y, [-1]), tf.float64) == tf.cast(classes, tf.float64)
+
+
+def _are_finite(weights: Any) -> tf.Tensor:
+    return tf.reduce_all(tf.math.is_finite(tf.cast(weights, tf.float32)))
