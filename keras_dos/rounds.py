@@ -108,8 +108,7 @@ class Rounds:
         self._table = settings.new_table(rows, embedder.output_shape[-1])
         self._embeddings = Embeddings(source, embedder, self._table, recorded)
         self._batches = QuadrupletBatches(source, z, k_max, self._table, recorded)
-        weighted = len(self._batches.dataset().element_spec) > 2
-        self._prior_known = is_crossentropy(loss) and not weighted
+        self._prior_known = is_crossentropy(loss) and not self._batches.weighted
         self._round: Round | None = None
         self._refresh_time = 0.0
         self.slots: int | None = None

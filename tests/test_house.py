@@ -50,8 +50,6 @@ ROOMS = (
     "advice",
     "labels",
     "_checks",
-    "_functions",
-    "_order",
     "_keras",
     "workers",
     "disk",

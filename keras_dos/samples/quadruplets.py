@@ -85,6 +85,9 @@ class QuadrupletBatches:
             them records f(x): the id of a sample, but m unless it comes last in the
             epoch. Defaults to False.
 
+    Attributes:
+        weighted: Whether samples have weights.
+
     Example:
         >>> from keras_dos.samples import InMemory
         >>> source = InMemory(np.array([10, 20]), np.array([0, 0]))
@@ -123,6 +126,10 @@ class QuadrupletBatches:
         self._weights = shared_zeros((size, k + 1), np.float32)
         # Keras may take a batch before the first epoch: the first row is there.
         self._table = table
+        self._rows_by_place = source.batches(
+            as_tensor(self._samples), as_tensor(self._seeds)
+        )
+        self.weighted = len(self._rows_by_place.element_spec[1]) > 2
 
     def assign(self, quadruplets: Quadruplets, seeds: NDArray[np.int64]) -> None:
         """Set the quadruplets, in the order in which the next epoch trains on them.
@@ -146,7 +153,7 @@ class QuadrupletBatches:
     def dataset(self) -> tf.data.Dataset:
         """Return the dataset of ({"x", "neighbors", "weights"}, y[, sample_weight])."""
         batch_size = self._source.batch_size // self._workers.count
-        rows = self._source.batches(as_tensor(self._samples), as_tensor(self._seeds))
+        rows = self._rows_by_place
         if self._workers.count > 1:
             rows = rows.rebatch(batch_size)
         batches = rows.map(self._join(), num_parallel_calls=2)
