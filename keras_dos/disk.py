@@ -12,14 +12,28 @@ import tensorflow as tf
 
 
 def check_path(name: str, value: Any) -> None:
-    """Raise TypeError unless a value is the path of a folder, which need not exist.
+    """Raise unless a value is the path of a local folder, which need not exist.
+
+    Raises:
+        TypeError: If it is not a path.
+        ValueError: If it is empty, or an address.
 
     Example:
         >>> check_path("backup_dir", Path("no/such"))
+        >>> check_path("backup_dir", "gs://bucket/a")
+        Traceback (most recent call last):
+        ValueError: `backup_dir` must be the path of a local folder, from which files
+        can be copied to a bucket. Received: backup_dir='gs://bucket/a'.
     """
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
         raise TypeError(
             f"`{name}` must be the path of a local folder. Received: {name}={value!r}."
+        )
+    if not text or "://" in text:
+        raise ValueError(
+            f"`{name}` must be the path of a local folder, from which files can be "
+            f"copied to a bucket. Received: {name}={value!r}."
         )
 
 
@@ -28,7 +42,7 @@ def check_folder(name: str, value: Any) -> None:
 
     Raises:
         TypeError: If it is not a path.
-        ValueError: If there is no such folder.
+        ValueError: If there is no such folder, or it is an address.
 
     Example:
         >>> check_folder("table_dir", "no/such")

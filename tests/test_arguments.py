@@ -1,16 +1,13 @@
 """Every argument of every public function takes what it should, and nothing else."""
 
 import fnmatch
-import importlib
 import inspect
-import pkgutil
 import re
 import warnings
 
 import pytest
 from arguments import FUNCTIONS, POOL, UNCHECKED
-
-import keras_dos
+from public import public_modules
 
 
 @pytest.fixture(autouse=True)
@@ -82,9 +79,7 @@ def test_legal_values_pass(function, name):
 
 def public_functions():
     """Functions, classes and public methods of all that `__all__` lists, by name."""
-    paths = pkgutil.walk_packages(keras_dos.__path__, "keras_dos.")
-    modules = [keras_dos, *(importlib.import_module(path.name) for path in paths)]
-    for module in modules:
+    for module in public_modules():
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
             if inspect.ismodule(value):

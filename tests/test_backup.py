@@ -178,7 +178,8 @@ def test_it_needs_the_overloading_callback(tmp_path):
     ("arguments", "error"),
     [
         ((None,), TypeError),
-        (("",), TypeError),
+        (("",), ValueError),
+        (("gs://bucket/backup",), ValueError),
         (("folder", 0), ValueError),
         (("folder", "batch"), TypeError),
         (("folder", 1.5), TypeError),

@@ -1,7 +1,6 @@
 """The pages of docs/: their code runs, what they link to exists."""
 
 import csv
-import importlib
 import inspect
 import os
 import pkgutil
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from code_blocks import blocks_in
-
-import keras_dos
+from public import public_modules
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -65,17 +63,13 @@ def test_what_it_links_to_exists(page):
 
 def public_names():
     """Every name in the `__all__` of a module: where it is shortest, and what it is."""
-    modules = [
-        info.name for info in pkgutil.walk_packages(keras_dos.__path__, "keras_dos.")
-    ]
     seen = set()
-    for module_name in ["keras_dos", *modules]:
-        module = importlib.import_module(module_name)
+    for module in public_modules():
         for name in getattr(module, "__all__", []):
             value = getattr(module, name)
             if id(value) not in seen:
                 seen.add(id(value))
-                yield f"{module_name}.{name}", value
+                yield f"{module.__name__}.{name}", value
 
 
 def documented():

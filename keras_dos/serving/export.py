@@ -90,8 +90,8 @@ def export_servable(
         The folder of the new version, `path/1` for the first.
 
     Raises:
-        TypeError: If the outputs of the model are not numbers, or `max_image_pixels`
-            is not an integer.
+        TypeError: If the outputs of the model are not numbers, `path` is not a path,
+            or `max_image_pixels` not an integer.
         ValueError: If the model cannot be served, an argument does not fit it, or the
             folder has the largest version that a server reads.
         OSError: If the folder cannot be written, such as on a full disk.

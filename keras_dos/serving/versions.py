@@ -1,12 +1,11 @@
 """Version folders: written in another folder, renamed when they are complete."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_dos.disk import os_errors, put, share
+from keras_dos.disk import check_path, os_errors, put, share
 from keras_dos.serving.unfinished import unfinished_folder
 
 # What a server reads as a number: it skips blanks and takes a plus sign.
@@ -18,19 +17,15 @@ def local_folder(path: Any) -> Path:
     """Return the path of a folder of this machine, with `~` expanded.
 
     Raises:
+        TypeError: If it is not a path.
         ValueError: If it is empty, an address or a file, or has the largest version.
 
     Example:
         >>> local_folder("saved_models/svhn").parts
         ('saved_models', 'svhn')
     """
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "://" in text:
-        raise ValueError(
-            "`path` must be a local folder, from which a version can be copied to a "
-            f"bucket. Received: path={path!r}."
-        )
-    folder = Path(text).expanduser()
+    check_path("path", path)
+    folder = Path(path).expanduser()
     if folder.exists():
         if not folder.is_dir():
             raise ValueError(f"`path` must not be a file. Received: path={path!r}.")

@@ -116,10 +116,21 @@ def test_warm_up_inputs_of_different_lengths_are_refused(tmp_path):
     assert children(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", ["gs://bucket/model", "", None, 3, b"folder"])
-def test_a_path_that_is_not_a_local_folder_is_refused(path, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("gs://bucket/model", ValueError),
+        ("", ValueError),
+        (None, TypeError),
+        (3, TypeError),
+        (b"folder", TypeError),
+    ],
+)
+def test_a_path_that_is_not_a_local_folder_is_refused(
+    path, error, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"must be a local folder.*Received: "):
+    with pytest.raises(error, match=r"must be the path of a local folder.*Received: "):
         export_servable(network(), path)
     assert children(tmp_path) == []
 
