@@ -50,6 +50,9 @@ def reshuffles(dataset: tf.data.Dataset) -> bool:
         return False
     if getattr(dataset, "_reshuffle_each_iteration", False):
         return True
+    if type(dataset).__name__ == "_RandomDataset":  # In `sample_from_datasets`.
+        unseeded = not (dataset._seed or dataset._seed2)
+        return unseeded or bool(dataset._rerandomize)
     return any(map(reshuffles, dataset._inputs()))
 
 

@@ -46,8 +46,9 @@ def sparse_labels(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np
     Raises:
         TypeError: If the labels are not numbers, or `n_classes` is not an integer.
         ValueError: If there are no labels, if they are neither class indices nor
-            one-hot, if one lies outside `[0, n_classes)`, or if `n_classes` is less
-            than 1.
+            one-hot, if one lies outside `[0, n_classes)`, if some are masked, if a
+            table has numbered columns that are not 0 to n - 1 in order, or if
+            `n_classes` is less than 1.
 
     Example:
         >>> sparse_labels([[0, 0, 1], [1, 0, 0]])
@@ -55,6 +56,7 @@ def sparse_labels(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np
     """
     if n_classes is not None:
         n_classes = _checks.integer("n_classes", n_classes, minimum=1)
+    _checks.columns_in_class_order("labels", labels)
     values = _checks.array("labels", labels)
     if values.dtype.kind not in "iufb":
         raise TypeError(
@@ -95,6 +97,7 @@ def class_counts(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.
     """
     if n_classes is not None:
         _checks.integer("n_classes", n_classes, minimum=1, maximum=MOST_CLASSES)
+    _checks.columns_in_class_order("labels", labels)
     values = _checks.array("labels", labels)
     indices = sparse_labels(values, n_classes)
     if indices.max() >= MOST_CLASSES:
@@ -156,7 +159,7 @@ def class_prior(counts: ArrayLike) -> NDArray[np.float32]:
         [0.75, 0.25, 0.75]
     """
     values = _checks.class_counts("counts", counts)
-    prior: NDArray[np.float64] = values / values.sum()
+    prior: NDArray[np.float64] = values / values.sum(dtype=np.float64)
     return np.where(values > 0, prior, prior.max()).astype(np.float32)
 
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_dos
-from keras_dos import make_imbalanced
+from keras_dos import classwise_report, make_imbalanced, select
 from keras_dos.labels import (
     are_one_hot,
     class_counts,
@@ -19,6 +19,7 @@ from keras_dos.labels import (
 )
 
 SEEDS = range(5)
+P = [[0.9, 0.1], [0.2, 0.8]]
 
 
 @pytest.mark.parametrize(
@@ -202,3 +203,70 @@ def test_nothing_in_the_package_imports_the_datasets():
     }
     outside = {path for path in importing if not path.startswith("datasets")}
     assert outside == {"__init__.py"}
+
+
+class Table:
+    """Rows with numbered or named columns, as `get_dummies` of pandas returns them."""
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [sparse_labels, class_counts, make_imbalanced, lambda y: classwise_report(y, P)],
+)
+@pytest.mark.parametrize("columns", [[0, 2], [1, 0], np.array([1, 2])])
+def test_columns_that_are_not_the_classes_are_refused(read, columns):
+    message = r"labels` must have a column for each class.* with the columns \["
+    with pytest.raises(ValueError, match=message):
+        read(Table(np.eye(2), columns))
+
+
+def test_probabilities_are_in_the_order_of_the_classes():
+    with pytest.raises(ValueError, match=r"^`probabilities` must have a column for"):
+        classwise_report([0, 1], Table(P, [1, 0]))
+
+
+@pytest.mark.parametrize("columns", [[0, 1], ["no", "yes"]])
+def test_columns_in_order_or_with_names_are_read(columns):
+    assert class_counts(Table(np.eye(2), columns)).tolist() == [1, 1]
+    report = classwise_report([0, 1], Table(P, columns))
+    assert report.recall.tolist() == [1, 1]
+
+
+def test_the_column_of_labels_may_have_any_number():
+    assert class_counts(Table([[0], [2]], [7])).tolist() == [1, 0, 1]
+
+
+MASKED = np.ma.array([0, 1, 1], mask=[False, False, True])
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("labels", class_counts),
+        ("labels", make_imbalanced),
+        ("labels", lambda y: classwise_report(y, [[0.9, 0.1]] * 3)),
+        ("probabilities", lambda y: classwise_report([0] * 3, np.ma.stack([y, 1 - y]))),
+        ("indices", lambda y: select(np.arange(3), y[:2] + 1)),
+        ("data", lambda y: select((np.arange(3), y), [0])),
+        ("counts", minority_classes),
+    ],
+)
+def test_masked_values_are_refused(name, read):
+    masked = MASKED if name != "indices" else np.ma.array([0, 1], mask=[0, 1])
+    with pytest.raises(ValueError, match=rf"`{name}` must .*Received: "):
+        read(masked)
+
+
+def test_a_masked_array_without_masked_values_is_an_array():
+    assert class_counts(np.ma.array([0, 1, 1])).tolist() == [1, 2]
+    assert minority_classes(np.ma.array([9, 1])) == (1,)
+
+
+def test_the_prior_of_huge_counts_is_no_other():
+    assert class_prior([2**62] * 4).tolist() == [0.25] * 4

@@ -7,6 +7,7 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
+from arguments import Series
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -241,6 +242,11 @@ def test_reports_that_do_not_fit_raise():
         plots.classwise_bars({"A": REPORTS["CNN"], "B": other})
     with pytest.raises(ValueError, match=r"^`measure` must be .*Received: measure='x'"):
         plots.classwise_bars(REPORTS, "x")
+    for hidden in ("_CNN", ""):
+        with pytest.raises(ValueError, match=r"^`reports` .*legends.*Received: '"):
+            plots.classwise_bars({"DOS": REPORTS["CNN"], hidden: REPORTS["CNN"]})
+    with pytest.raises(ValueError, match=r"^`class_names` must be in the order of"):
+        plots.classwise_bars(REPORTS, class_names=Series("c", "a", "b"))
     for names in (["a"], {"a", "b", "c"}, {"a": 0, "b": 1, "c": 2}, iter("abc"), 3):
         message = r"^`class_names` .*3 classes\. Received:"
         with pytest.raises(ValueError, match=message):

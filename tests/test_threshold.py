@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, fbeta_score, matthews_corr
 
 from keras_dos import choose_threshold
 from keras_dos.evaluation import ThresholdChoice
+from keras_dos.plots import precision_recall_curves
 
 DISTANCE = 2.0
 
@@ -109,6 +110,18 @@ def test_the_class_is_never_predicted_if_that_costs_least():
     choice = choose_threshold(y, p, costs=(10, 1))
     assert choice.threshold == pytest.approx(0.9)
     assert choice.value == 0.25
+
+
+@pytest.mark.parametrize("certain", [1.0, 1.015])
+def test_the_class_may_be_never_predicted_where_a_probability_is_1(certain):
+    y, p = [1, 0, 0, 1], np.array([[0, certain], [0, certain], [0.3, 0.7], [0.4, 0.6]])
+    choice = choose_threshold(y, p, costs=(10, 1))
+    assert choice.threshold > certain
+    assert choice.value == 0.5
+    assert choice.classify(p).tolist() == [0, 0, 0, 0]
+    assert choice.classify(p.astype("float16")).tolist() == [0, 0, 0, 0]
+    figure = precision_recall_curves(y, {"CNN": p}, 1, {"CNN": choice.threshold})
+    assert figure.axes
 
 
 # Measures.

@@ -6,7 +6,13 @@ argument, says what was expected and ends with what was received.
 
 from keras_dos._checks.arrays import array, probabilities, real_array
 from keras_dos._checks.choices import boolean, choice
-from keras_dos._checks.classes import class_counts, class_id, class_ids, in_class_order
+from keras_dos._checks.classes import (
+    class_counts,
+    class_id,
+    class_ids,
+    columns_in_class_order,
+    in_class_order,
+)
 from keras_dos._checks.functions import function
 from keras_dos._checks.numbers import (
     as_float,
@@ -27,6 +33,7 @@ __all__ = [
     "class_counts",
     "class_id",
     "class_ids",
+    "columns_in_class_order",
     "finite",
     "function",
     "in_class_order",

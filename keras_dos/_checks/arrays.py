@@ -6,9 +6,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dos._checks.classes import columns_in_class_order
+
 
 def array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array; raise ValueError if rows differ in length."""
+    """Return an array; raise ValueError if rows differ in length or values are masked.
+
+    Example:
+        >>> array("labels", np.ma.array([0, 1], mask=[False, True]))
+        Traceback (most recent call last):
+        ValueError: `labels` must have no masked values, which would count like all
+        others: leave them out, or fill them in. Received: 1 of 2 masked.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"`{name}` must have no masked values, which would count like all others: "
+            "leave them out, or fill them in. "
+            f"Received: {np.ma.count_masked(value)} of {np.size(value)} masked."
+        )
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -54,6 +69,7 @@ def probabilities(name: str, value: Any) -> NDArray[np.float64]:
             f'`{name}` must be one array: take ["probabilities"] of the outputs of a '
             f"DOSModel. Received: a mapping of {list(value)}."
         )
+    columns_in_class_order(name, value)
     given = real_array(name, value)
     if given.ndim != 2 or given.shape[0] == 0 or given.shape[1] < 2:
         raise ValueError(

@@ -81,7 +81,7 @@ def class_counts(name: str, value: Any, n_classes: int | None = None) -> NDArray
     """
     in_class_order(name, value)
     try:
-        counts = np.asarray(value)
+        counts = np.empty(0) if np.ma.is_masked(value) else np.asarray(value)
     except ValueError:  # Rows of different lengths.
         counts = np.empty(0)
     if (
@@ -117,4 +117,28 @@ def in_class_order(name: str, value: Any) -> None:
             "`value_counts` of pandas returns is in that of the counts, and leaves out "
             "classes. Pass what `keras_dos.class_counts` returns, or a list. "
             f"Received: {name} of the classes {list(index)[:10]}."
+        )
+
+
+def columns_in_class_order(name: str, value: Any) -> None:
+    """Raise if a table, as of pandas, has numbered columns that are not the classes.
+
+    Raises:
+        ValueError: If it has.
+
+    Example:
+        >>> columns_in_class_order("labels", [[1, 0], [0, 1]])
+    """
+    columns = getattr(value, "columns", None)
+    if columns is None or callable(columns):
+        return
+    found = list(columns)
+    numbered = len(found) > 1 and all(map(is_integer, found))
+    if numbered and found != list(range(len(found))):
+        raise ValueError(
+            f"`{name}` must have a column for each class, in order from 0 on: what "
+            "`get_dummies` of pandas returns leaves out classes without samples. Pass "
+            "class indices, `reindex(columns=range(n), fill_value=0)`, or, if the "
+            "columns are in order under other numbers, `to_numpy()`. "
+            f"Received: {name} with the columns {found[:10]}."
         )

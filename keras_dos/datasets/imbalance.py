@@ -160,9 +160,9 @@ def _keep_exponential(
     present: NDArray[np.int64], rng: np.random.Generator, ratio: float
 ) -> NDArray[np.int64]:
     exponents = np.arange(present.size) / (present.size - 1)
-    # Divided, not multiplied by a power of 1 / ratio: the last class then has
-    # exactly m_max / ratio, which the truncation must not turn into one less.
-    keep: NDArray[np.int64] = (present.max() / ratio**exponents).astype(np.int64)
+    kept = present.max() / ratio**exponents
+    # A power that rounds up must not turn a whole number into one less.
+    keep: NDArray[np.int64] = (kept * (1 + 1e-12)).astype(np.int64)
     return keep
 
 

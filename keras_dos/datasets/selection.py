@@ -83,6 +83,7 @@ def read_labels(labels: ArrayLike | tf.data.Dataset) -> NDArray[Any]:
         array([0, 2, 2, 1, 0], dtype=int32)
     """
     if not isinstance(labels, tf.data.Dataset):
+        _checks.columns_in_class_order("labels", labels)
         return _checks.array("labels", labels)
     spec = labels.element_spec
     if not (
@@ -120,7 +121,7 @@ def _check_order(name: str, dataset: tf.data.Dataset) -> None:
         raise ValueError(
             f"`{name}` must be a dataset with the same order in each pass, or "
             "positions would mean other samples: shuffle after the selection, or with "
-            "reshuffle_each_iteration=False. "
+            "reshuffle_each_iteration=False; give `sample_from_datasets` a seed. "
             f"Received: a dataset that reshuffles, {dataset}."
         )
 
@@ -166,6 +167,7 @@ def _select_from_arrays(data: Any, positions: NDArray[Any]) -> Any:
                 "arrays with a common first axis; convert lists of numbers with "
                 f"`numpy.asarray`. Received: {leaf!r}."
             )
+    arrays = keras.tree.map_structure(lambda leaf: _checks.array("data", leaf), data)
     lengths = sorted({leaf.shape[0] for leaf in leaves})
     if len(lengths) != 1:
         raise ValueError(
@@ -173,7 +175,7 @@ def _select_from_arrays(data: Any, positions: NDArray[Any]) -> Any:
             f"Received: lengths={lengths}."
         )
     _check_range(positions, lengths[0])
-    return keras.tree.map_structure(lambda leaf: np.asarray(leaf)[positions], data)
+    return keras.tree.map_structure(lambda array: array[positions], arrays)
 
 
 def _check_range(positions: NDArray[Any], n_samples: int) -> None:

@@ -23,7 +23,8 @@ class ThresholdChoice:
 
     Attributes:
         threshold: The probability of the class from which on a sample counts as one of
-            it, from 0 to 1.
+            it, from 0 to 1; a little above 1 if it is best that none does although some
+            have a probability of 1.
         value: The measure, or the mean cost of a sample, on the validation data with
             the threshold. It is the best of many values, so that new data will usually
             see a worse one.
@@ -202,13 +203,15 @@ def _candidates(upper: NDArray[np.float64], score: NDArray[np.float64]) -> list[
     """Return the thresholds to try, ordered so that the first of equals changes least.
 
     Each stands midway between one of the scores `upper`, or 1, and the next lower score
-    of all, where rounding does not change a decision.
+    of all, where rounding does not change a decision. The last is above all.
     """
     distinct = np.unique(np.append(0.0, score))
     upper = np.append(upper, np.inf)
     lower = distinct[np.maximum(np.searchsorted(distinct, upper) - 1, 0)]
     # Rows may sum to a little more than one.
     midway = (np.minimum(upper, 1.0) + np.minimum(lower, 1.0)) / 2
+    if distinct[-1] >= 1:  # By what half precision can tell, too.
+        midway[-1] = distinct[-1] + 0.01
     return sorted([0.5, *midway.tolist()], key=lambda t: (abs(t - 0.5), t))
 
 

@@ -44,7 +44,7 @@ def precision_recall_curves(
             not hold numbers.
         ValueError: If there are no methods or more than seven, if probabilities do
             not fit `y_true` or are not probabilities, if `class_id` has no samples, or
-            if a threshold is of no method or outside of [0, 1).
+            if a threshold is of no method or not from 0 to a little above 1.
 
     Example:
         >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
@@ -88,5 +88,6 @@ def _checked(thresholds: Mapping[str, float], methods: list[str]) -> dict[str, f
     style.named("thresholds", thresholds)
     for name, value in thresholds.items():
         _checks.choice("thresholds", name, methods)
-        _checks.number(f"thresholds[{name!r}]", value, below=1)
+        # Those of `choose_threshold` end above 1, where none counts as of the class.
+        _checks.number(f"thresholds[{name!r}]", value, below=1.1)
     return dict(thresholds)

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from keras_dos import _checks
+
 WIDTH = 8.0  # Inches; text of 10 points can be read if that is 800 pixels.
 FONT_SIZE, SMALL = 10.0, 9.0  # Points.
 # The colors of Okabe and Ito that can be read on white and on black.
@@ -52,13 +54,21 @@ def methods(name: str, value: Any) -> dict[str, str]:
 
     Raises:
         TypeError: If it is not a mapping.
-        ValueError: If it is empty, or if there are more methods than colors.
+        ValueError: If it is empty, if there are more methods than colors, or if a name
+            is empty or begins with "_", which Matplotlib leaves out of legends.
 
     Example:
         >>> methods("reports", {"CNN": 1, "DOS": 2})
         {'CNN': '#8C8C8C', 'DOS': '#E69F00'}
     """
     named(name, value, most=1 + len(COLORS))
+    hidden = [method for method in value if f"{method}"[:1] in ("", "_")]
+    if hidden:
+        raise ValueError(
+            f'`{name}` must have names that do not begin with "_", and none that is '
+            "empty: Matplotlib leaves these out of legends. "
+            f"Received: {hidden[0]!r}."
+        )
     return dict(zip(value, (GRAY, *COLORS), strict=False))
 
 
@@ -66,7 +76,7 @@ def class_names(value: Sequence[str] | None, n: int) -> list[str]:
     """Return a name for each of n classes, the index if none is given.
 
     Raises:
-        ValueError: If there are not n names.
+        ValueError: If there are not n names, or in another order.
 
     Example:
         >>> class_names(None, 2)
@@ -74,6 +84,7 @@ def class_names(value: Sequence[str] | None, n: int) -> list[str]:
     """
     if value is None:
         return [str(j) for j in range(n)]
+    _checks.in_class_order("class_names", value)
     # A set or a mapping has no order of classes; a Series of pandas has.
     ordered = isinstance(value, list | tuple) or hasattr(value, "__array__")
     if not ordered or np.shape(value)[:1] != (n,):

@@ -93,6 +93,14 @@ def test_exp_ends_at_the_ratio_exactly(ratio):
     assert kept_counts(labels, kept, 3) == [2100, middle, 2100 // ratio]
 
 
+@pytest.mark.parametrize(("base", "n"), [(2, 6), (3, 6), (2, 10), (7, 4)])
+def test_exp_keeps_whole_numbers_where_the_ratio_is_a_power(base, n):
+    labels = np.repeat(np.arange(n), base ** (n - 1))
+    kept = make_imbalanced(labels, "exp", ratio=base ** (n - 1))
+    expected = [base ** (n - 1 - j) for j in range(n)]
+    assert np.bincount(labels[kept]).tolist() == expected
+
+
 def test_exp_leaves_smaller_classes_and_one_sample():
     labels = shuffled_labels([100, 7, 0, 100, 100])
     kept = make_imbalanced(labels, "exp", ratio=10_000)

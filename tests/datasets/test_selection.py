@@ -206,3 +206,22 @@ def test_select_takes_a_dataset_that_was_shuffled_once(fix):
     expected = [y for _, y in dataset.as_numpy_iterator()]
     selected = [y for _, y in select(dataset, kept).as_numpy_iterator()]
     assert selected == [expected[i] for i in kept]
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_a_mixture_needs_a_seed(seed):
+    labels, images = labels_and_images()
+    parts = [
+        tf.data.Dataset.from_tensor_slices((images[rows], labels[rows]))
+        for rows in (slice(30), slice(30, None))
+    ]
+    tf.random.set_seed(None)  # One that another test has set would fix the order.
+    mixture = tf.data.Dataset.sample_from_datasets(parts, seed=seed)
+    if seed is None:
+        with pytest.raises(ValueError, match="give `sample_from_datasets` a seed"):
+            make_imbalanced(mixture, "step", ratio=4)
+        return
+    kept = make_imbalanced(mixture, "step", ratio=4)
+    expected = [y for _, y in mixture.as_numpy_iterator()]
+    selected = [y for _, y in select(mixture, kept).as_numpy_iterator()]
+    assert selected == [expected[i] for i in kept]
