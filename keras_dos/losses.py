@@ -37,7 +37,7 @@ def squared_distances(embedding: Tensor, slots: Tensor) -> Tensor:
         Squared distances, shape (b, s), float32.
 
     Raises:
-        ValueError: If the shapes do not match, which would broadcast.
+        ValueError: If the shapes are others, which would broadcast.
 
     Example:
         >>> d2 = squared_distances([[0.0, 0.0]], [[[0.0, 0.0], [3.0, 4.0]]])
@@ -46,8 +46,9 @@ def squared_distances(embedding: Tensor, slots: Tensor) -> Tensor:
     """
     embedding = ops.cast(ops.convert_to_tensor(embedding), "float32")
     slots = ops.cast(ops.convert_to_tensor(slots), "float32")
-    b, *d = embedding.shape
-    _check_shape("slots", slots, (b, None, *d))
+    _check_shape("embedding", embedding, (None, None))
+    b, d = embedding.shape
+    _check_shape("slots", slots, (b, None, d))
     return ops.sum(ops.square(ops.expand_dims(embedding, 1) - slots), axis=-1)
 
 

@@ -49,8 +49,7 @@ class _ClassCounts(keras.metrics.Metric):
                 "batch: make a metric for each model. "
                 f"Received: shape {tuple(y_pred.shape)}."
             )
-        one_hot = len(y_true.shape) == 2 and y_true.shape[1] != 1
-        given = ops.argmax(y_true, axis=-1) if one_hot else ops.reshape(y_true, (-1,))
+        given = _indices(y_true, n)
         y = ops.cast(given, "int32")
         predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         weights = ops.ones_like(y, dtype="float64")
@@ -241,6 +240,19 @@ def _mean(values: Any, present: Any) -> Any:
     """Return the mean of the values that are present; 0 if none is."""
     total = ops.sum(ops.where(present, values, 0.0))
     return tf.math.divide_no_nan(total, ops.sum(ops.cast(present, "float64")))
+
+
+def _indices(y_true: Any, n: int) -> Any:
+    """Return class indices, shape (b,), of labels in any form."""
+    if len(y_true.shape) == 1 or y_true.shape[1] == 1:
+        return ops.reshape(y_true, (-1,))
+    classes = ops.argmax(y_true, axis=-1)
+    if y_true.shape[1] is not None:
+        return classes
+    # Only the step knows whether there is one column, or one per class.
+    width, column = ops.shape(y_true)[1], ops.cast(y_true[:, 0], "float64")
+    one_hot = ops.where(width == n, ops.cast(classes, "float64"), -1.0)
+    return ops.where(width == 1, column, one_hot)
 
 
 def _check_shapes(y_true: Any, y_pred: Any) -> None:

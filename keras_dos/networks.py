@@ -17,6 +17,7 @@ from keras_dos.model import DOSModel
 
 __all__ = ["c6_c16_f400_f120", "c20_c50_f500_f120"]
 
+_FORMAT = "channels_last"  # Whatever `keras.config.image_data_format()` is.
 _MIN_SIDE = 16  # 16 -> conv 12 -> pool 6 -> conv 2 -> pool 1.
 
 
@@ -89,9 +90,9 @@ def _build(
     inputs = Input(input_shape, name="images")
     x = layers.Rescaling(1 / 255)(inputs)
     for n_filters in filters:
-        x = layers.Conv2D(n_filters, 5, activation="relu")(x)
-        x = layers.MaxPooling2D(2)(x)
-    x = layers.Flatten()(x)
+        x = layers.Conv2D(n_filters, 5, activation="relu", data_format=_FORMAT)(x)
+        x = layers.MaxPooling2D(2, data_format=_FORMAT)(x)
+    x = layers.Flatten(data_format=_FORMAT)(x)
     x = layers.Dense(units[0], activation="relu")(x)
     embedding = layers.Dense(units[1], activation="relu", name="embedding")(x)
     # In half precision the probabilities of rare classes would round to zero.

@@ -90,7 +90,6 @@ class Argument:
         illegal: Further illegal ones.
         beside: Other arguments, where it needs them.
         named: The name in errors, if it is another.
-        untried: Which values of the pool are refused, but not by name.
     """
 
     kind: Callable[[Any], bool]
@@ -98,14 +97,12 @@ class Argument:
     illegal: tuple[Any, ...] = ()
     beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     named: str | None = None
-    untried: Callable[[Any], bool] = lambda v: False
 
     def legal_values(self, pool):
         return [*filter(self.kind, pool), *self.legal]
 
     def illegal_values(self, pool):
-        illegal = [v for v in pool if not self.kind(v) and not self.untried(v)]
-        return [*illegal, *self.illegal]
+        return [*(v for v in pool if not self.kind(v)), *self.illegal]
 
 
 def listed(kind, *legal, illegal=(), **beside):
@@ -267,12 +264,6 @@ PRIOR = listed(
     illegal=([1, 1], [1, 1, 0], [1, 1, -1], [1, 1, NAN], Series(30, 20, 10)),
 )
 SHIFT = {"class_counts": COUNTS, "tau": listed(real(-INF), illegal=(1e31, -1e39))}
-
-
-def huge_untried(argument):
-    return dataclasses.replace(
-        argument, untried=lambda v: is_int(v) and int(v) > 2**1023
-    )
 
 
 def fitted_callback(**arguments):
@@ -495,15 +486,12 @@ FUNCTIONS = {
         {
             "model": listed(nothing, CLASSIFIER),
             "path": listed(lambda v: isinstance(v, str) and v != "", Path("a")),
-            "class_names": dataclasses.replace(
-                listed(
-                    optional(nothing), ["a", "b", "c"], illegal=(["a", "b"], ["a"] * 3)
-                ),
-                untried=lambda v: isinstance(v, np.ndarray) and v.ndim == 0,
+            "class_names": listed(
+                optional(nothing), ["a", "b", "c"], illegal=(["a", "b"], ["a"] * 3)
             ),
             "class_counts": dataclasses.replace(COUNTS, kind=optional(nothing)),
-            "training_prior": huge_untried(PRIOR),
-            "deployment_prior": huge_untried(PRIOR),
+            "training_prior": PRIOR,
+            "deployment_prior": PRIOR,
             "max_image_pixels": listed(whole(1)),
             "warmup_inputs": listed(optional(nothing), X, illegal=(X[:, :2], X[0])),
             "metrics": listed(

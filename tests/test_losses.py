@@ -186,6 +186,7 @@ D, W = np.zeros((2, 3), "float32"), np.ones((2, 3), "float32")
 WRONG = {
     "slots of another d": ("squared_distances", (D, np.zeros((2, 4, 1)))),
     "slots of another b": ("squared_distances", (D[:1], np.zeros((2, 4, 3)))),
+    "embeddings without an axis": ("squared_distances", (D[:, 0], D)),
     "slots of one example": ("squared_distances", (D, np.zeros((4, 3)))),
     "weights of one slot": ("embedding_loss", (D, W[:, :1])),
     "weights of one example": ("slot_shares", (D, W[0])),

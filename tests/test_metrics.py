@@ -103,6 +103,29 @@ def test_labels_of_any_shape_and_dtype_count_the_same(labels):
     np.testing.assert_allclose(values, expected(y, logits.argmax(axis=1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("n_columns", [1, 5])
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+def test_labels_whose_columns_only_the_step_knows(n_columns, dtype):
+    y, logits = predictions()
+    if dtype == "bool":
+        y = np.minimum(y, 1) if n_columns == 1 else y
+    labels = (y[:, None] if n_columns == 1 else np.eye(5)[y]).astype(dtype)
+    signature = [tf.TensorSpec((None, None), dtype), tf.TensorSpec((None, 5))]
+    values = []
+    for metric in metrics():
+        metric.build(5)
+        tf.function(metric.update_state, signature)(labels, logits)
+        values.append(float(metric.result()))
+    np.testing.assert_allclose(values, expected(y, logits.argmax(axis=1)), atol=1e-6)
+
+
+def test_columns_that_are_not_the_classes_are_an_error_in_the_step():
+    signature = [tf.TensorSpec((None, None)), tf.TensorSpec((None, 5))]
+    step = tf.function(BalancedAccuracy().update_state, signature)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="classes from 0 to 4"):
+        step(np.eye(4), np.ones((4, 5)))
+
+
 @pytest.mark.parametrize("weights", [2.5, np.full((60, 1), 2.5), np.full(60, 2.5)])
 def test_equal_weights_of_any_shape_change_nothing(weights):
     y, logits = predictions()

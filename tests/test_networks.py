@@ -140,3 +140,18 @@ def test_integers_of_numpy_are_integers(tmp_path):
     model.save(tmp_path / "model.keras")  # Its config is JSON.
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.count_params() == model.count_params()
+
+
+def test_images_have_their_channels_last_whatever_the_default_of_keras_is():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = c6_c16_f400_f120((20, 24, 3), n_classes=2)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    expected = c6_c16_f400_f120((20, 24, 3), n_classes=2)
+    assert model.count_params() == expected.count_params()
+    model.set_weights(expected.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 24, 3))
+    np.testing.assert_allclose(
+        model(images)["probabilities"], expected(images)["probabilities"], rtol=1e-5
+    )

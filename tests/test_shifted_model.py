@@ -116,6 +116,13 @@ def test_the_loss_of_a_0_is_finite():
     assert np.isfinite(shifted.evaluate(x, np.array([1]), verbose=0)[0])
 
 
+@pytest.mark.parametrize("tau", [10.0, -10.0, 1e30])
+def test_a_0_stays_a_0_however_far_the_others_are_shifted(tau):
+    p, counts = np.array([[0.75, 0.25, 0.0], [1.0, 0.0, 0.0]]), [10**6, 100, 1]
+    shifted = np.asarray(LogitShift(counts, tau)(p.astype("float32")))
+    np.testing.assert_allclose(shifted, shift_probabilities(p, counts, tau), atol=1e-4)
+
+
 # Kept.
 
 
@@ -199,11 +206,29 @@ class Subclassed(keras.Model):
             ),
             "`model` must have class probabilities",
         ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((6,)), keras.layers.Dense(3), keras.layers.Rescaling(2.0)]
+            ),
+            r"random input.* must be non-negative class probabilities",
+        ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((6,)), keras.layers.Dense(3, activation="sigmoid")]
+            ),
+            "random input.* in rows that sum to one",
+        ),
     ],
 )
 def test_a_wrong_model_raises(build, message):
     with pytest.raises(ValueError, match=message):
         with_logit_shift(build(), COUNTS, 1.0)
+
+
+def test_a_model_of_free_size_is_not_asked():
+    pooled = keras.layers.GlobalAveragePooling1D()
+    model = keras.Sequential([keras.Input((None, 6)), pooled, softmax()])
+    assert with_logit_shift(model, COUNTS, 1.0).output_shape == (None, 3)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ from keras_dos.losses import adjusted_logits
 from keras_dos.model import DOSModel
 from keras_dos.outputs import check_not_logits
 from keras_dos.serving.inputs import read_inputs
-from keras_dos.serving.outputs import named_outputs, read_n_classes
+from keras_dos.serving.outputs import (
+    check_probabilities,
+    named_outputs,
+    read_n_classes,
+)
+from keras_dos.serving.samples import sample_inputs
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
@@ -63,9 +68,12 @@ class LogitShift(keras.layers.Layer):
     def call(self, probabilities: Any) -> Any:
         """Return the shifted probabilities, shape (b, n), float32."""
         # A floor far below any probability that counts: the loss of `evaluate` would be
-        # infinite at a 0.
-        p = ops.maximum(probabilities, np.finfo(np.float32).tiny)
-        return ops.softmax(adjusted_logits(ops.log(p), self._prior, -self._tau))
+        # infinite at a 0. No shift lifts it, as a 0 stays 0.
+        tiny = np.finfo(np.float32).tiny
+        p = ops.maximum(probabilities, tiny)
+        logits = adjusted_logits(ops.log(p), self._prior, -self._tau)
+        least = float(np.log(tiny) - (self._tau * np.log(self._prior)).max())
+        return ops.softmax(ops.where(probabilities > 0, logits, least))
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the layer again."""
@@ -100,8 +108,9 @@ def with_logit_shift(
 
     Raises:
         TypeError: If `tau` is not a number.
-        ValueError: If `model` is not such a model or ends in logits, if `class_counts`
-            are not counts of n classes, or if `tau` is not finite.
+        ValueError: If `model` is not such a model, ends in logits or, with inputs of
+            fixed size, does not answer a random one with probabilities; if
+            `class_counts` are not counts of n classes, or if `tau` is not finite.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Softmax()])
@@ -113,6 +122,7 @@ def with_logit_shift(
     read_n_classes(model)
     outputs = named_outputs(model)
     check_not_logits(outputs["probabilities"])
+    _check_answer(model)
     # In another process Keras numbers from 1 again: without a name of its own, the
     # layer would get that of a shift that was saved with the model.
     layer = LogitShift(class_counts, tau, name=f"logit_shift_{len(model.layers)}")
@@ -126,3 +136,14 @@ def with_logit_shift(
     named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
     outputs = shifted if named else shifted["probabilities"]
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def _check_answer(model: keras.Model) -> None:
+    """Raise unless a model answers with probabilities, where an input can be made up.
+
+    The shift makes any rows sum to one: after it, nobody would notice.
+    """
+    inputs = read_inputs(model)
+    if all(spec.shape[1:].is_fully_defined() for spec in inputs.specs):
+        samples = sample_inputs(inputs, None)
+        check_probabilities(model, inputs, samples, "a random input")

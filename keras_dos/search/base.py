@@ -175,7 +175,8 @@ def _fault(
     if distances.dtype.kind not in "fiu" and distances.dtype.name != "bfloat16":
         return f"distances of dtype {distances.dtype}"
     # NaN, infinity and what float32 cannot hold.
-    wrong = ~(np.abs(distances.astype(np.float64)) <= np.finfo(np.float32).max)
+    distances = distances.astype(np.float64)  # Differences of unsigned ones wrap.
+    wrong = ~(np.abs(distances) <= np.finfo(np.float32).max)
     if wrong.any():
         return f"{np.count_nonzero(wrong)} distances not finite"
     least = float(distances.min())

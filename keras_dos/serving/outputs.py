@@ -77,7 +77,8 @@ def read_names(names: Any, n_classes: int) -> Sequence[str] | None:
     if names is None:
         return None
     # A set or a mapping has no order of classes, an iterator can be read only once.
-    ordered = isinstance(names, list | tuple | np.ndarray)
+    ordered = isinstance(names, list | tuple)
+    ordered |= isinstance(names, np.ndarray) and names.ndim == 1
     texts = ordered and all(isinstance(name, str) for name in names)
     if not texts or len(names) != n_classes or len(set(names)) != n_classes:
         raise ValueError(

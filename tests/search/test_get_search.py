@@ -207,6 +207,10 @@ def put(where, value):
         (put("distances", np.nan), "1 distances not finite"),
         (put("distances", np.inf), "1 distances not finite"),
         (put("distances", 0.5), "distances that do not ascend"),
+        (
+            lambda i, d: (i, np.tile(np.array([9, 5, 1], "uint16"), (5, 1))),
+            "distances that do not ascend",
+        ),
         (put("ids", 5), "ids from 0 to 5 for 5 rows"),
         (put("ids", -1), "ids from -1 to 4 for 5 rows"),
         (put("ids", 2), "the same id twice in a row"),
