@@ -70,11 +70,11 @@ def read_prior(name: str, values: Any, n_classes: int) -> NDArray[np.float64]:
     """
     _checks.in_class_order(name, values)
     try:
-        prior = np.asarray(values, dtype=np.float64)
+        given = [] if np.ma.is_masked(values) else values
+        prior = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         prior = np.empty(0)
-    usable = prior.shape == (n_classes,) and not np.ma.is_masked(values)
-    usable = usable and np.isfinite(prior).all() and min(prior) > 0
+    usable = prior.shape == (n_classes,) and np.isfinite(prior).all() and min(prior) > 0
     # Relative to the largest: the sum of finite numbers may be infinite.
     relative: NDArray[np.float64] = prior / prior.max() if usable else prior
     if not usable or min(relative) < 1e-30:

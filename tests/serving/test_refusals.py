@@ -9,6 +9,8 @@ from toy import network
 
 from keras_dos import export_servable
 
+MASKED = np.ma.array([3, 2, 1], mask=[0, 0, 1])
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -24,6 +26,7 @@ from keras_dos import export_servable
         ({"class_names": "abc"}, "Received: class_names='abc'"),
         ({"class_names": [1, 2, 3]}, "strings"),
         ({"class_names": 3}, "Received: class_names=3"),
+        ({"class_names": np.array("abc")}, "`class_names` must be a list of 3"),
         ({"class_names": iter("abc")}, "`class_names` must be a list of 3"),
         ({"class_names": {"a", "b", "c"}}, "`class_names` must be a list of 3"),
         ({"class_names": {"a": 2, "b": 0, "c": 1}}, "key=names.get"),
@@ -38,6 +41,8 @@ from keras_dos import export_servable
         ({"deployment_prior": [1e-200, 1, 1e200]}, "`deployment_prior` must be 3"),
         ({"deployment_prior": "even"}, "Received: deployment_prior='even'"),
         ({"training_prior": [1, np.nan, 1]}, "`training_prior` must be 3 positive"),
+        ({"training_prior": MASKED}, "`training_prior` must be 3 positive"),
+        ({"class_counts": MASKED}, "`class_counts` must be 3 integers"),
         ({"metrics": {"f1": float("nan")}}, "`metrics` must map"),
         ({"metrics": {"f1": object()}}, "`metrics` must map"),
         ({"metrics": [0.5]}, "`metrics` must map"),
