@@ -243,16 +243,13 @@ def _mean(values: Any, present: Any) -> Any:
 
 
 def _indices(y_true: Any, n: int) -> Any:
-    """Return class indices, shape (b,), of labels in any form."""
-    if len(y_true.shape) == 1 or y_true.shape[1] == 1:
-        return ops.reshape(y_true, (-1,))
-    classes = ops.argmax(y_true, axis=-1)
-    if y_true.shape[1] is not None:
-        return classes
-    # Only the step knows whether there is one column, or one per class.
+    """Return class indices, shape (b,), of labels in any form; -1 of other widths."""
+    if len(y_true.shape) == 1:
+        return y_true
+    # Only the step may know whether there is one column, or one for each class.
     width, column = ops.shape(y_true)[1], ops.cast(y_true[:, 0], "float64")
-    one_hot = ops.where(width == n, ops.cast(classes, "float64"), -1.0)
-    return ops.where(width == 1, column, one_hot)
+    classes = ops.cast(ops.argmax(y_true, axis=-1), "float64")
+    return ops.where(width == 1, column, ops.where(width == n, classes, -1.0))
 
 
 def _check_shapes(y_true: Any, y_pred: Any) -> None:
@@ -278,8 +275,7 @@ def _check_shapes(y_true: Any, y_pred: Any) -> None:
 
 def _check_weights(sample_weight: Any, y: Any) -> None:
     """Raise where it is known that there is not one weight per sample, or for all."""
-    shape = tuple(ops.convert_to_tensor(sample_weight).shape)
-    b = y.shape[0]
+    b, shape = y.shape[0], tuple(ops.convert_to_tensor(sample_weight).shape)
     if shape[1:] not in ((), (1,), (None,)) or (
         shape and None not in (b, shape[0]) and shape[0] not in (1, b)
     ):
