@@ -116,6 +116,7 @@ def test_it_goes_on_after_a_kill(tmp_path, moment, settings):
         assert equal(everything(whole), [resumed[name] for name in resumed.files])
 
 
+@pytest.mark.slow
 def test_a_finished_training_leaves_no_backup(tmp_path):
     model, _ = train(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -137,6 +138,7 @@ def test_a_training_that_goes_on_does_not_move_the_next(tmp_path):
     assert model.fit(X, Y, epochs=2, verbose=0).epoch == [0, 1]
 
 
+@pytest.mark.slow
 def test_the_backup_of_another_training_is_refused(tmp_path):
     interrupted(tmp_path, 1, 2)
     model = model_with_random_layers()

@@ -174,6 +174,7 @@ def test_other_callbacks_see_the_logs_wherever_they_stand(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", ["embedding_loss", "minority_variance"])
 def test_monitors_of_what_the_warm_up_cannot_measure_keep_a_round(tmp_path, monitor):
     stop = keras.callbacks.EarlyStopping(
@@ -404,6 +405,7 @@ def test_embeddings_far_from_those_stored_warn():
     assert len(told) == 1  # Not again in each epoch.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validated", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"k_majority": 0}])
 def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings, validated):
@@ -421,6 +423,7 @@ def test_far_embeddings_warn_whatever_fraction_has_neighbors(settings, validated
         )
 
 
+@pytest.mark.slow
 def test_the_scale_of_the_loss_does_not_warn():
     """Warnings are errors here."""
     x, y = blobs()
@@ -472,6 +475,7 @@ def test_after_fit_neither_model_nor_callback_holds_a_training():
         assert pickle.dumps(callback) == before
 
 
+@pytest.mark.slow
 def test_what_a_training_held_in_memory_is_free_after_it():
     held = []
     model = compiled(network())
@@ -519,6 +523,7 @@ def test_a_custom_search_is_called_for_each_class():
     assert asked == [((40, 5), 4), ((30, 5), 4), ((8, 5), 4)]
 
 
+@pytest.mark.slow
 def test_augmentation_layers_act_in_training_and_not_in_a_pass():
     """The documented place for augmentation: inside the model."""
     x, y = blobs()
@@ -687,6 +692,7 @@ def test_fit_works_under_a_debugger():
 # The length of an epoch.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", ["moderate", "balance", 2.5, [1, 2, 3]])
 def test_steps_per_epoch_are_those_of_fit(r):
     x, y = blobs()

@@ -92,6 +92,7 @@ def test_a_resumed_training_embeds_what_no_step_has_seen():
         np.testing.assert_allclose(searched, e, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_second_epoch_does_not_keep_a_round_without_neighbors():
     x, y = blobs((30, 20, 10))
     spy = Spy()

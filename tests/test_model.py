@@ -56,6 +56,7 @@ def classifier(head_dropout=True):
     )
 
 
+@pytest.mark.slow
 def test_from_classifier_takes_a_head_of_several_layers_with_dropout():
     x, y = blobs()
     source = classifier()
@@ -95,6 +96,7 @@ def outputs_of_head(model):
     return model.head.predict(np.eye(4, d), verbose=0)
 
 
+@pytest.mark.slow
 def test_a_head_with_batch_normalization_trains_on_what_it_will_see():
     x, y = blobs()
     head = [keras.layers.BatchNormalization(momentum=0.0)]
@@ -274,6 +276,7 @@ def test_every_way_to_name_the_loss_trains_the_same(loss):
     assert largest_difference(expected, actual) < 1e-6
 
 
+@pytest.mark.slow
 def test_any_loss_serves_as_h():
     x, y = blobs()
     y = keras.utils.to_categorical(y, 3)
@@ -420,6 +423,7 @@ def test_metrics_validation_evaluate_and_predict_are_those_of_keras():
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
@@ -447,6 +451,7 @@ def test_the_batch_size_of_the_validation_is_that_of_keras(sizes, expected):
     assert steps == {0: expected, 1: expected}
 
 
+@pytest.mark.slow
 def test_weighted_metrics_take_the_sample_weights_as_in_keras():
     x, y = blobs()
     weights = np.where(y == 2, 9.0, 0.5)

@@ -139,6 +139,7 @@ def test_custom_shares_and_slots_are_used_by_fit():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

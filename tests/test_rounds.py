@@ -24,6 +24,7 @@ def rounds_of(model, source, epochs, **settings):
     )
 
 
+@pytest.mark.slow
 def test_a_custom_loop_trains_as_fit_does():
     x, y = blobs()
     fitted = compiled(network())

@@ -79,6 +79,7 @@ on_linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [
@@ -96,6 +97,7 @@ def test_a_table_in_a_file_changes_nothing(way, source, tmp_path):
         np.testing.assert_array_equal(one, another)
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("stop", [None, 2])
 @pytest.mark.parametrize("way", WAYS)
@@ -112,6 +114,7 @@ def test_the_file_is_gone_when_the_training_is(way, stop, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [

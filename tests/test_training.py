@@ -54,6 +54,7 @@ def test_with_k_0_a_full_batch_step_is_plain_keras(labels):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["sparse", "one-hot"])
 def test_with_k_0_confident_mistakes_learn_as_in_plain_keras(labels):
     """Below p = 1e-7 only the logits still have a gradient."""
@@ -391,6 +392,7 @@ def test_the_prior_adjusts_h_where_neighbors_are_used(k, tau, expected_tau):
     np.testing.assert_allclose(history["classification_loss"], [expected], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_regularization_and_add_loss_count_as_in_keras():
     x, y = blobs((20, 20, 20))
 
@@ -482,6 +484,7 @@ def test_rounds_without_warm_up_do_not_end_in_one_point():
     assert history["majority_variance"][-1] > 1e-2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights():
     x, y = blobs((30, 20, 5))
 

@@ -131,6 +131,7 @@ def test_a_column_of_sample_weights_trains_as_keras_takes_it():
     assert_same(trained(column), expected)
 
 
+@pytest.mark.slow
 def test_the_batch_size_of_arrays_is_32_or_as_given():
     def steps(batch_size):
         counted = []

@@ -53,6 +53,7 @@ def trained(x, y=None, **arguments):
     return model.get_weights(), history
 
 
+@pytest.mark.slow
 def test_a_source_trains_as_arrays_do():
     expected, _ = trained(InMemory(X, Y, batch_size=16))
     weights, _ = trained(ById())
@@ -123,6 +124,7 @@ def test_a_source_that_returns_too_few_rows_raises():
         trained(Short(), warmup_epochs=0, embeddings="pass")
 
 
+@pytest.mark.slow
 def test_a_source_may_return_the_inputs_in_any_order():
     class Backward(ById):
         def inputs(self, ids, batch_size):
@@ -297,6 +299,7 @@ def test_a_subclass_that_yields_other_samples_is_refused(base):
         trained(Reversed(data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["column", "one-hot"])
 def test_a_source_may_have_labels_of_any_form(labels):
     class Formed(ById):
