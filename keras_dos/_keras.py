@@ -95,6 +95,26 @@ class SeveralWorkers:
         return super()._make_function(with_axes if several else step)  # type: ignore[misc]
 
 
+class MetricsOfReplicas:
+    """Takes the metrics of an epoch from all replicas, whatever else steps return.
+
+    Keras does so where a step returns the metrics alone. Else it takes the mean of what
+    the last step of each replica knew, which is wrong for most metrics. A mix-in for a
+    `keras.Model`.
+
+    Attributes:
+        step_logs: What a step may return besides the metrics.
+    """
+
+    step_logs = frozenset({"embedding_loss", "classification_loss"})
+
+    def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+        beside = {name: v for name, v in logs.items() if name in self.step_logs}
+        rest = {name: v for name, v in logs.items() if name not in beside}
+        found = super()._get_metrics_result_or_logs(rest)  # type: ignore[misc]
+        return {**found, **beside}
+
+
 def mark_larger_as_better(metric: keras.metrics.Metric) -> None:
     """Let callbacks with `mode="auto"` know that a metric is to be maximized."""
     metric._direction = "up"

@@ -76,7 +76,7 @@ def planned_adjustment(
 
 
 def check_class_weight(value: Any, n_classes: int) -> None:
-    """Raise unless `class_weight` maps classes to numbers that a loss may have.
+    """Raise unless `class_weight` is None or maps classes to what a loss may have.
 
     Raises:
         TypeError: If it is not a mapping to numbers.
@@ -85,6 +85,8 @@ def check_class_weight(value: Any, n_classes: int) -> None:
     Example:
         >>> check_class_weight({0: 1.0, 2: 5.0}, n_classes=3)
     """
+    if value is None:
+        return
     if not isinstance(value, Mapping) or not value:
         error = ValueError if isinstance(value, Mapping) else TypeError
         raise error(

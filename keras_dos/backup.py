@@ -179,6 +179,13 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"{len(kept)} variables, for {rounds.sizes()} and {len(shapes)}."
             )
         epoch, self._passed = state["place"].tolist()
+        at_once = self.model.steps_per_execution
+        if self._passed % at_once:
+            raise ValueError(
+                "`steps_per_execution` must divide the steps of the epoch that were "
+                "taken before: compile with that of the training that was killed. "
+                f"Received: steps_per_execution={at_once}, {self._passed} steps taken."
+            )
         rounds.restore(state, begun=epoch if self._passed else None)
         for i, replicas in enumerate(variables):
             for j, variable in enumerate(replicas):

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dos._keras import SeveralWorkers
+from keras_dos._keras import MetricsOfReplicas, SeveralWorkers
 from keras_dos.callback import BeginEpoch
 from keras_dos.compiled_loss import over_replicas, per_example
 from keras_dos.outputs import check_metrics, check_outputs, output_of_layer
@@ -22,7 +22,7 @@ from keras_dos.training_prior import RemembersPrior
 
 
 @keras.saving.register_keras_serializable(package="keras_dos")
-class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
+class DOSModel(RemembersPrior, SeveralWorkers, MetricsOfReplicas, keras.Model):
     """A classifier x → f(x) → g(f(x)) that trains with Deep Over-sampling (Fig. 1).
 
     It is a functional Keras model with two named outputs, compiled with one loss and
@@ -116,9 +116,8 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
     @functools.cached_property
     def head(self) -> keras.Model:
         """The model embedding → probabilities, g, on the same weights."""
-        return self._part(
-            "head", self.output["embedding"], self.output["probabilities"]
-        )
+        outputs = self.output
+        return self._part("head", outputs["embedding"], outputs["probabilities"])
 
     def _part(self, name: str, inputs: Any, outputs: Any) -> keras.Model:
         return keras.Model(inputs, outputs, name=f"{self.name}_{name}")
@@ -169,7 +168,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
             validation_split: Fraction of the arrays, their end, to hold out. Default 0.
             validation_data: As in Keras; it takes no part in the overloading.
             shuffle: Whether to shuffle the quadruplets in each epoch. Defaults to True.
-            class_weight: As in Keras.
+            class_weight: As in Keras; classes that it leaves out have weight 1.
             sample_weight: As in Keras, shape (m,) or (m, 1).
             initial_epoch: As in Keras.
             steps_per_epoch: Must be None with the callback.
@@ -195,9 +194,9 @@ class DOSModel(RemembersPrior, SeveralWorkers, keras.Model):
         # For an uncompiled model, Keras' own error is the clearest.
         if not overloading or not self.compiled:
             return super().fit(**arguments)
-        check_training(self, steps_per_epoch, class_weight, initial_epoch)
+        arguments["class_weight"] = check_training(self, arguments)
         rows, arguments["validation_data"] = split_validation(
-            (x, y, sample_weight), validation_split, validation_data
+            (x, y, sample_weight), validation_split, validation_data, validation_steps
         )
         source = as_source(*rows, batch_size, n_classes=self.head.output_shape[-1])
         rounds = begin_rounds(self, overloading.settings, source, arguments)

@@ -10,7 +10,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras, advice
-from keras_dos.adjustment import check_class_weight
+from keras_dos.adjustment import ClassWeight, check_class_weight
 from keras_dos.backup import BackupAndRestore
 from keras_dos.callback import OverloadingCallback
 from keras_dos.compiled_loss import check_label_form
@@ -74,39 +74,40 @@ def _flat(callbacks: Any) -> list[Any]:
 
 
 def check_training(
-    model: keras.Model,
-    steps_per_epoch: int | None,
-    class_weight: Any = None,
-    initial_epoch: int = 0,
-) -> None:
+    model: keras.Model, arguments: Mapping[str, Any]
+) -> ClassWeight | None:
     """Raise if the model or an argument of `fit` or `compile` rules out rounds.
 
     Args:
         model: A compiled DOSModel.
-        steps_per_epoch: The argument of `fit`.
-        class_weight: The argument of `fit`.
-        initial_epoch: The argument of `fit`.
+        arguments: Those of `fit`, by name.
+
+    Returns:
+        `class_weight` with all classes: Keras fails at one above those it names.
 
     Raises:
         TypeError: If `initial_epoch` is not an integer, or `class_weight` not a mapping
             to numbers.
         ValueError: If a training cannot begin.
     """
+    steps_per_epoch, class_weight = (
+        arguments[name] for name in ("steps_per_epoch", "class_weight")
+    )
     if steps_per_epoch is not None:
         raise ValueError(
             "`steps_per_epoch` must be left out with OverloadingCallback: a round "
             "is one pass over the over-sampled training set, and its length "
             f"follows from r. Received: steps_per_epoch={steps_per_epoch}."
         )
-    _checks.integer("initial_epoch", initial_epoch, minimum=0)
+    _checks.integer("initial_epoch", arguments["initial_epoch"], minimum=0)
     _check_strategy(model.distribute_strategy)
     if class_weight is not None and Workers(model.distribute_strategy).count > 1:
         raise ValueError(
             "`class_weight` must be left out on several machines: pass weights of the "
             f"samples as `sample_weight`. Received: class_weight={class_weight}."
         )
-    if class_weight is not None:
-        check_class_weight(class_weight, model.head.output_shape[-1])
+    n = model.head.output_shape[-1]
+    check_class_weight(class_weight, n)
     _check_overridden(model)
     loss_weights = _keras.compiled(model, "loss_weights")
     if loss_weights is not None:
@@ -120,6 +121,9 @@ def check_training(
             "The model has nothing to train: set `trainable` to True for some layers "
             "and compile again. Received: no trainable weights."
         )
+    if class_weight is None:
+        return None
+    return {j: float(class_weight.get(j, 1.0)) for j in range(n)}
 
 
 def _check_overridden(model: keras.Model) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos import _checks, advice
-from keras_dos.adjustment import ClassWeight, planned_adjustment
+from keras_dos.adjustment import ClassWeight, check_class_weight, planned_adjustment
 from keras_dos.compiled_loss import is_crossentropy
 from keras_dos.draws import table_rows
 from keras_dos.embeddings import Embeddings
@@ -60,8 +60,8 @@ class Rounds:
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
-        TypeError: If `minority` or the search is of the wrong type, or the schedule
-            does not return an `Epoch`.
+        TypeError: If `minority`, `class_weight` or the search is of the wrong type, or
+            the schedule does not return an `Epoch`.
         ValueError: If the settings do not fit the samples, the loss or the epochs.
 
     Example:
@@ -98,6 +98,7 @@ class Rounds:
         self._epochs = _checks.integer("epochs", epochs, minimum=0)
         if epochs > 0:
             check_schedule(settings.planned, epochs, bool(settings.logit_adjustment))
+        check_class_weight(class_weight, n_classes)
         self._shuffle, self._class_weight = shuffle, class_weight
         self._workers = Workers(tf.distribute.get_strategy())
         same = self.parameters.k, self.parameters.sizes, settings.integers
@@ -136,10 +137,11 @@ class Rounds:
         Raises:
             RuntimeError: If the search breaks its contract, or workers begin different
                 epochs.
-            TypeError: If the schedule breaks its contract.
-            ValueError: If embeddings are not finite or too large, or the weight
-                sampler or the source breaks its contract.
+            TypeError: If the epoch is no integer, or the schedule breaks its contract.
+            ValueError: If the epoch is negative, embeddings are not finite or too
+                large, or the weight sampler or the source breaks its contract.
         """
+        epoch = _checks.integer("epoch", epoch, minimum=0)
         self._workers.check_same("epoch", epoch)
         plan = planned_epoch(self._settings.planned, epoch, self._epochs)
         self._begun = True
@@ -186,8 +188,7 @@ class Rounds:
             and "embedding_loss", are infinite before there are neighbors.
         """
         distance = self.loss.neighbor_distance()
-        if not self._warned:
-            self._warned = advice.of_far_embeddings(distance, epoch)
+        self._warned = self._warned or advice.of_far_embeddings(distance, epoch)
         logs = {"refresh_time": self._refresh_time}
         if self.parameters.k_max and not self.slots:
             logs["embedding_loss"] = np.inf
@@ -201,11 +202,14 @@ class Rounds:
 
     def sizes(self) -> dict[str, int | str]:
         """Return what a training must have in common with one that it goes on from."""
+        classes = self._source.classes, self.parameters.k, self.parameters.sizes
         return {
             "samples": len(self._source.classes),
-            "labels": zlib.crc32(self._source.classes.astype(np.int64).tobytes()),
+            "classes": zlib.crc32(np.concatenate(classes).tobytes()),
             "quadruplets": self.parameters.n_quadruplets,
             "k": self.parameters.k_max,
+            "embeddings": self._settings.embeddings,
+            "shuffle": bool(self._shuffle),
             "d": self._table.shape[1],
             "table_dtype": self._table.dtype.name,
             "batch_size": self._source.batch_size,

@@ -20,8 +20,10 @@ class RemembersPrior:
             None. `fit` with an `OverloadingCallback` sets it: equal ones with its
             defaults, those of the copies with `logit_adjustment=0`. None if they are
             not known: after other training, with sample weights, with another loss
-            than the cross-entropy, or if a class had no samples. `export_servable`
-            takes it as the default of its argument.
+            than the cross-entropy, or if a class had no samples. Set it to None
+            after training one of the parts, or the classifier that the model was made
+            from: they do not know of it. `export_servable` takes it as the default of
+            its argument.
     """
 
     rounds: Any

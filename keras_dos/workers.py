@@ -65,8 +65,8 @@ class Workers:
             batch_size: Samples per step of all workers.
 
         Raises:
-            ValueError: If the workers cannot share a batch, or there is not even one
-                sample for each replica, or workers have several GPUs.
+            ValueError: If workers or replicas cannot share a batch, there is not even
+                one sample for each replica, or workers have several GPUs.
 
         Example:
             >>> Workers(tf.distribute.get_strategy()).places(3, batch_size=2).tolist()
@@ -77,6 +77,11 @@ class Workers:
             raise ValueError(
                 f"An epoch must have a sample for each of {replicas} replicas. "
                 f"Received: {z} quadruplets."
+            )
+        if self.count == 1 and z >= batch_size and batch_size % replicas:
+            raise ValueError(
+                f"The batch size must be a multiple of the {replicas} replicas, which "
+                f"TensorFlow counts the same. Received: batch_size={batch_size}."
             )
         places = np.arange(z - z % batch_size % replicas)
         if self.count == 1:

@@ -161,6 +161,33 @@ def test_the_backup_of_another_training_is_refused(tmp_path):
         other.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"k_majority": 0},
+        {"r": [1.6, 1, 1.25]},
+        {"embeddings": "pass"},
+    ],
+    ids=str,
+)
+def test_the_backup_of_other_settings_is_refused(tmp_path, changed):
+    interrupted(tmp_path, 1, 2)
+    own = OverloadingCallback(**{"k": 3, "warmup_epochs": 2, "seed": 5, **changed})
+    model, backup = model_with_random_layers(), BackupAndRestore(tmp_path)
+    with pytest.raises(ValueError, match=r"backup of this training.*Received"):
+        model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+
+
+def test_a_backup_between_two_executions_is_refused(tmp_path):
+    """Or the steps up to the end of an execution would be left out."""
+    interrupted(tmp_path, 1, 3, save_freq=3)
+    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)
+    model, backup = model_with_random_layers(), BackupAndRestore(tmp_path)
+    model.steps_per_execution = 2
+    with pytest.raises(ValueError, match=r"`steps_per_execution` must divide.*3 steps"):
+        model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+
+
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
     (tmp_path / "backup.npz").write_bytes(b"none")
     with pytest.raises(ValueError, match=r"`backup_dir`.*cannot be read"):

@@ -23,6 +23,7 @@ from killed import everything, train
 from toy import blobs, compiled, largest_difference, penalized
 
 from keras_dos import DOSModel, OverloadingCallback
+from keras_dos.metrics import BalancedAccuracy, MacroF1
 from keras_dos.samples import Indexed, Stream
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -37,7 +38,8 @@ def train(strategy):
     x, y = blobs((30, 20, 6))  # 78 quadruplets: the last batch has 14.
     weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
     with strategy.scope():
-        model = penalized()
+        measures = ["accuracy", MacroF1()]
+        model = penalized(metrics=measures, weighted_metrics=[BalancedAccuracy()])
 
     callback = OverloadingCallback(k=3, warmup_epochs=1, embeddings=embeddings)
 
@@ -63,7 +65,8 @@ def train(strategy):
 expected, one = train(tf.distribute.get_strategy())
 weights, two = train(mirrored)
 assert largest_difference(expected, weights) < 1e-5
-for name in ("loss", "embedding_loss", "classification_loss", "accuracy"):
+losses = "loss", "embedding_loss", "classification_loss"
+for name in (*losses, "accuracy", "macro_f1", "balanced_accuracy"):
     np.testing.assert_allclose(two[name], one[name], rtol=1e-5)
 print("equal")
 """
@@ -167,6 +170,22 @@ def prints_equal(script, *arguments):
 )
 def test_two_replicas_take_the_same_steps_as_one(where, embeddings, source):
     prints_equal(SAME_STEPS, where, embeddings, source)
+
+
+ODD_SIZE = """
+x, y = blobs((30, 20, 6))
+with mirrored.scope():
+    model = penalized()
+try:
+    model.fit(x, y, batch_size=7, verbose=0, callbacks=[OverloadingCallback()])
+except ValueError as error:
+    assert "a multiple of the 2 replicas" in str(error), error
+    print("equal")
+"""
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused():
+    prints_equal(ODD_SIZE)
 
 
 def test_replicas_share_the_last_batch_equally():

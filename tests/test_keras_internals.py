@@ -75,6 +75,22 @@ def test_callbacks_know_what_is_to_be_maximized():
     assert stop.best == 0.3
 
 
+def test_metrics_come_from_the_model_whatever_else_a_step_returns():
+    class Noisy(_keras.MetricsOfReplicas, keras.Model):
+        step_logs = frozenset({"more"})
+
+        def train_step(self, data):
+            super().train_step(data)
+            return {"loss": -1.0, "more": 5.0}
+
+    inputs = keras.Input((1,))
+    noisy = Noisy(inputs, keras.layers.Dense(1)(inputs))
+    noisy.compile("sgd", "mse")
+    history = noisy.fit(np.ones((2, 1)), np.ones((2, 1)), verbose=0).history
+    assert history["loss"][0] >= 0
+    assert history["more"] == [5.0]
+
+
 def test_what_several_workers_override():
     """Whether it works there is tested with two workers, in the slow lane."""
     for name in ("_maybe_symbolic_build", "_make_function"):

@@ -151,3 +151,21 @@ def test_a_round_is_drawn_without_a_second_table(embeddings, settings):
     finally:
         tracemalloc.stop()
     assert peak < 0.75 * table
+
+
+@pytest.mark.parametrize(
+    ("epoch", "error"), [(-1, ValueError), (1.5, TypeError), ("1", TypeError)]
+)
+def test_an_epoch_that_cannot_be_is_refused(epoch, error):
+    rounds = rounds_of(network(), InMemory(*blobs()), epochs=3, **SETTINGS)
+    with pytest.raises(error, match=r"`epoch` must be .*Received"):
+        rounds.begin_epoch(epoch)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error"), [("balanced", TypeError), ({7: 2.0}, ValueError)]
+)
+def test_class_weights_that_mean_nothing_are_refused(weights, error):
+    source, f = InMemory(*blobs()), network().embedder
+    with pytest.raises(error, match=r"`class_weight` must .*Received"):
+        Rounds(Settings(), source, f, LOSS, n_classes=3, epochs=3, class_weight=weights)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from toy import blobs, compiled, network
+from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback
 from keras_dos.samples import InMemory
@@ -145,6 +145,13 @@ def test_class_weights_that_mean_nothing_are_refused(class_weight, error, messag
         fit(class_weight=class_weight)
 
 
+@pytest.mark.slow
+def test_classes_that_class_weight_leaves_out_weigh_one():
+    some, all_ = {1: 2.0}, {0: 1.0, 1: 2.0, 2: 1.0}
+    models = [fit(class_weight=weights)[0] for weights in (some, all_)]
+    assert largest_difference(*(model.get_weights() for model in models)) == 0
+
+
 def test_class_weights_beside_sample_weights_are_refused():
     with pytest.raises(ValueError, match=r"`class_weight` must be left out.*weights"):
         fit(class_weight={0: 2.0}, sample_weight=np.ones(len(Y)))
@@ -189,6 +196,14 @@ def test_what_is_no_callback_is_refused(callbacks):
 def test_validation_data_are_refused_before_the_first_epoch(data, error):
     with pytest.raises(error, match=r"`validation_data` must be .*Received: "):
         fit(validation_data=data)
+
+
+def test_validation_data_without_end_are_refused():
+    endless = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
+    with pytest.raises(ValueError, match=r"`validation_data` must end.*Received"):
+        fit(validation_data=endless)
+    _, history = fit(validation_data=endless, validation_steps=2)
+    assert len(history.history["val_loss"]) == 2
 
 
 @pytest.mark.slow

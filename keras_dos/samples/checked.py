@@ -7,6 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dos import _checks
+from keras_dos.samples.arrays import check_weights
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.contract import asserted
 from keras_dos.samples.memory import InMemory
@@ -64,24 +65,22 @@ class CheckedSource:
                 "each sample, shape (m,). "
                 f"Received: {type(classes).__name__} of shape {np.shape(classes)}."
             )
-        self.classes = classes
+        # TensorFlow takes the bytes of a constant for those of this machine.
+        self.classes = classes.astype(np.int64, copy=False)
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`.
 
         Raises:
-            ValueError: If the source does not yield `(ids, x)`.
+            TypeError: If the source does not return a dataset.
+            ValueError: If it does not yield `(ids, x)`.
         """
         batches = self._source.inputs(ids, batch_size)
-        spec = batches.element_spec
-        if (
-            not isinstance(spec, tuple)
-            or len(spec) != 2
-            or getattr(spec[0], "dtype", None) != tf.int64
-        ):
+        spec = _spec("inputs", batches)
+        if not isinstance(spec, tuple) or len(spec) != 2 or not _are_ids(spec[0]):
             raise ValueError(
-                "`inputs` of the source must yield pairs (ids, x), ids int64. "
-                f"Received: element_spec={spec}."
+                "`inputs` of the source must yield pairs (ids, x), ids int64 of shape "
+                f"(b,). Received: element_spec={spec}."
             )
         return batches.rebatch(batch_size)
 
@@ -89,25 +88,48 @@ class CheckedSource:
         """Return the samples to train on; see `SampleSource.batches`.
 
         Raises:
-            ValueError: If the source does not yield places and rows of known rank.
+            TypeError: If the source does not return a dataset.
+            ValueError: If it does not yield places and rows of known rank.
         """
         batches = self._source.batches(ids, seeds)
-        _check_spec(batches.element_spec)
+        _check_rows(_spec("batches", batches))
         # A source may have batches of its own, such as one that ends with each file.
         return asserted(batches.rebatch(self.batch_size), ids, self.classes)
 
 
-def _check_spec(spec: Any) -> None:
+def _spec(name: str, dataset: Any) -> Any:
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            f"`{name}` of the source must return a tf.data.Dataset. "
+            f"Received: {type(dataset).__name__}."
+        )
+    return dataset.element_spec
+
+
+def _are_ids(spec: Any) -> bool:
+    return getattr(spec, "dtype", None) == tf.int64 and spec.shape.rank in (1, None)
+
+
+def _are_labels(spec: Any) -> bool:
+    one_tensor = isinstance(spec, tf.TensorSpec) and spec.dtype != tf.string
+    return one_tensor and spec.shape.rank in (1, 2)
+
+
+def _check_rows(spec: Any) -> None:
     pair = isinstance(spec, tuple) and len(spec) == 2
     row = spec[1] if pair else None
     if (
         not isinstance(row, tuple)
         or len(row) not in (2, 3)
-        or getattr(spec[0], "dtype", None) != tf.int64
-        or any(leaf.shape.rank is None for leaf in tf.nest.flatten(spec))
+        or not _are_ids(spec[0])
+        or not _are_labels(row[1])
+        or not all(leaf.shape.rank for leaf in tf.nest.flatten(spec))
     ):
         raise ValueError(
             "`batches` of the source must yield (places, (x, y)) or (places, (x, y, "
-            "sample_weight)), places int64 and all of known rank (tf.ensure_shape). "
+            "sample_weight)), batched: places int64 of shape (b,), y numbers of shape "
+            "(b,), (b, 1) or (b, n), and all of known rank (tf.ensure_shape). "
             f"Received: element_spec={spec}."
         )
+    for weight in row[2:]:
+        check_weights("sample_weight", weight)

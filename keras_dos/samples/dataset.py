@@ -77,6 +77,42 @@ def check_dataset(name: str, dataset: tf.data.Dataset) -> None:
     _check_batched(name, [leaf.shape for leaf in tf.nest.flatten(spec)])
 
 
+def of_one_shape(name: str, dataset: tf.data.Dataset, first: Any) -> tf.data.Dataset:
+    """Return a dataset that ends in an error at samples of another shape.
+
+    Batches that are padded to their longest sample cannot be joined to others.
+
+    Args:
+        name: The argument, for errors.
+        dataset: Batches of dense tensors.
+        first: One of them.
+
+    Example:
+        >>> dataset = tf.data.Dataset.from_tensor_slices([[1, 2], [3, 4]]).batch(2)
+        >>> of_one_shape("x", dataset, next(iter(dataset))) is dataset
+        True
+    """
+    spec = dataset.element_spec
+    if all(leaf.shape[1:].is_fully_defined() for leaf in tf.nest.flatten(spec)):
+        return dataset
+    shapes = [leaf.shape[1:] for leaf in tf.nest.flatten(first)]
+    message = (
+        f"`{name}` must have samples of one shape: resize or pad them to it, with "
+        "`padded_shapes` in .padded_batch(). Received: samples of shapes"
+    )
+
+    def check(*batch: Any) -> Any:
+        leaves = tf.nest.flatten(batch)
+        for leaf, shape in zip(leaves, shapes, strict=True):
+            same = tf.reduce_all(tf.shape(leaf)[1:] == shape)
+            tf.debugging.Assert(same, [message, tf.shape(leaf)[1:], shape])
+        pairs = zip(leaves, shapes, strict=True)
+        whole = [tf.ensure_shape(leaf, [None, *shape]) for leaf, shape in pairs]
+        return tf.nest.pack_sequence_as(spec, whole)
+
+    return dataset.map(check)
+
+
 def _check_batched(name: str, shapes: list[tf.TensorShape]) -> None:
     """Raise unless the shapes of a dataset's parts agree in a first axis."""
     sizes = {s[0] for s in shapes if s.rank} - {None}

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dos import _checks
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.from_python import Form, call_python
-from keras_dos.samples.lookup import Lookup
+from keras_dos.samples.lookup import Lookup, has_rows
 
 READERS = 4
 """Batches that are read at a time, each by a thread."""
@@ -121,7 +121,7 @@ class Indexed:
         self, ids: NDArray[np.int64], seeds: NDArray[np.int64]
     ) -> list[NDArray[Any]]:
         """Return the rows of some ids, augmented if there are seeds, flattened."""
-        if isinstance(self._source, np.ndarray) and self._augment is None:
+        if has_rows(self._source) and self._augment is None:
             x, y = self._form
             assert self._labels is not None
             return [

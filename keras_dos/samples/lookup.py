@@ -45,7 +45,7 @@ class Lookup:
 
     def samples(self, ids: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
         """Yield the samples of some ids, in order."""
-        if isinstance(self._source, np.ndarray):
+        if has_rows(self._source):
             # In one go: from a memory map much faster than one by one.
             assert self._labels is not None
             yield from zip(self._source[ids], self._labels[ids], strict=True)
@@ -101,6 +101,19 @@ class Lookup:
             )
         parts = tuple(sample[key] for key in self._keys)
         return parts if len(parts) > 1 else parts[0]
+
+
+def has_rows(source: Any) -> bool:
+    """Return whether several ids give an array of what each of them gives alone.
+
+    Not so for an array of objects, such as pairs (x, y), and a `numpy.matrix`.
+
+    Example:
+        >>> has_rows(np.zeros((3, 2))), has_rows(np.array([{}, {}]))
+        (True, False)
+    """
+    plain = isinstance(source, np.ndarray) and not isinstance(source, np.matrix)
+    return plain and source.dtype != object
 
 
 def _check_source(source: Any) -> None:

@@ -56,7 +56,10 @@ def as_source(
 
 
 def split_validation(
-    rows: tuple[Any, Any, Any], validation_split: float, validation_data: Any = None
+    rows: tuple[Any, Any, Any],
+    validation_split: float,
+    validation_data: Any = None,
+    validation_steps: int | None = None,
 ) -> tuple[tuple[Any, Any, Any], Any]:
     """Split (x, y, sample_weight) into training and validation, as Keras does.
 
@@ -66,6 +69,7 @@ def split_validation(
             for no split.
         validation_data: Explicit validation data, which takes precedence. Defaults to
             None.
+        validation_steps: Batches of the validation data to take. Defaults to None: all.
 
     Returns:
         The rows for training and the validation data.
@@ -74,15 +78,15 @@ def split_validation(
         TypeError: If `x` is a stream, an array has no first axis, `validation_data` is
             of another type, or `validation_split` is not a number.
         ValueError: If the data cannot be split, labels are missing, all samples of a
-            class would be held out, or the arrays of `validation_data` differ in the
-            number of samples.
+            class would be held out, the arrays of `validation_data` differ in the
+            number of samples, or they never end.
 
     Example:
         >>> split_validation((np.arange(4), np.array([0, 1, 0, 1]), None), 0.25)[1]
         (array([3]), array([1]), None)
     """
     if validation_data is not None:
-        _check_validation(validation_data)
+        _check_validation(validation_data, validation_steps)
     if not validation_split or validation_data is not None:
         return rows, validation_data
     _checks.as_float("validation_split", validation_split)
@@ -109,13 +113,24 @@ def split_validation(
     return part(slice(None, split_at)), part(slice(split_at, None))
 
 
-def _check_validation(data: Any) -> None:
-    """Raise for what Keras would refuse after an epoch.
+def _check_validation(data: Any, steps: int | None) -> None:
+    """Raise for what Keras would refuse after an epoch, or evaluate forever.
 
     Raises:
         TypeError: If it is no validation data, or has no labels.
-        ValueError: If its arrays differ in the number of samples.
+        ValueError: If its arrays differ in the number of samples, or it never ends.
     """
+    endless = tf.data.INFINITE_CARDINALITY
+    if (
+        isinstance(data, tf.data.Dataset)
+        and data.cardinality() == endless
+        and steps is None
+    ):
+        raise ValueError(
+            "`validation_data` must end: remove .repeat(), or say by "
+            "`validation_steps` how many batches to take. "
+            f"Received: {data}, validation_steps=None."
+        )
     if isinstance(data, list | tuple):
         fits = len(data) in (2, 3) and hasattr(data[1], "shape")
     else:

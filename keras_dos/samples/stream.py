@@ -7,26 +7,28 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dos import _checks
+from keras_dos import _checks, _keras
 from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import check_weights, gather_rows
 from keras_dos.samples.augment import Augment, check_augment, map_samples
 from keras_dos.samples.bounded import read_once, size_of
 from keras_dos.samples.contract import asserted, have_classes
-from keras_dos.samples.dataset import check_dataset
+from keras_dos.samples.dataset import check_dataset, of_one_shape
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
 
 WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 """What a stream shuffles among each other by default, whichever is less."""
 
-_CHANGED = (
+_ORDER = (
     "The dataset does not yield the same samples in the same order in each pass, so "
     "neighbors would belong to other samples. Remove .shuffle() or give it "
     "reshuffle_each_iteration=False; read files in a fixed order, with shuffle=False "
     "in list_files; let a generator begin anew in each pass; or let samples carry "
-    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: labels, "
-    "or a number of samples, that differ from those of the first pass."
+    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: "
+)
+_CHANGED = (
+    f"{_ORDER}labels, or a number of samples, that differ from those of the first pass."
 )
 
 
@@ -66,8 +68,8 @@ class Stream:
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If the dataset is infinite, empty, not batched, or badly labeled, if
-            its labels take more than half of the free memory, or if its ids are not
-            those of m samples.
+            it reshuffles and has no ids, if its labels take more than half of the free
+            memory, or if its ids are not those of m samples.
 
     Example:
         >>> dataset = tf.data.Dataset.from_tensor_slices(
@@ -103,6 +105,8 @@ class Stream:
         first = next(iter(some), None)
         if first is None:
             raise ValueError("`dataset` must not be empty. Received: no samples.")
+        own = first if _has_ids(self._dataset.element_spec) else first[1]
+        self._dataset = of_one_shape("dataset", self._dataset, own)
         if labels is None:
             self.classes, self.batch_size = _read_labels(_numbered(self._dataset))
         else:
@@ -184,7 +188,8 @@ def _dataset(dataset: Any) -> tf.data.Dataset:
 
     Raises:
         TypeError: If it is not a dataset, or has parts that are not dense tensors.
-        ValueError: If it is infinite, not batched, or of another structure.
+        ValueError: If it is infinite, not batched, or of another structure, or if it
+            reshuffles samples without ids.
     """
     if isinstance(dataset, keras.utils.PyDataset):
         dataset = from_py_dataset(dataset)
@@ -207,6 +212,9 @@ def _dataset(dataset: Any) -> tf.data.Dataset:
         return dataset
     check_dataset("dataset", dataset)
     _check_rows(spec)
+    if _keras.reshuffles(dataset):
+        # Labels do not tell, where samples are mixed within their classes.
+        raise ValueError(f"{_ORDER}a dataset that reshuffles, {dataset}.")
     return dataset
 
 

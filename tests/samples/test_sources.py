@@ -146,6 +146,33 @@ def test_a_source_that_returns_other_inputs_raises(change):
         trained(Other(), warmup_epochs=0, embeddings="pass")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda w: tf.stack([w, w], axis=1),
+        lambda w: w[:, None, None],
+        lambda w: tf.ensure_shape(
+            tf.numpy_function(np.atleast_2d, [w], tf.float32), [None, None]
+        ),
+        lambda w: tf.as_string(w),
+        lambda w: tf.cast(w, tf.complex64),
+    ],
+    ids=["two columns", "three axes", "unknown columns", "strings", "complex"],
+)
+def test_weights_of_a_source_are_one_number_per_sample(form):
+    """Others would broadcast over the batch, each sample weighted by all weights."""
+
+    class Weighted(ById):
+        def batches(self, ids, seeds):
+            def weighted(places, row):
+                return places, (*row, form(tf.cast(row[1], tf.float32)))
+
+            return super().batches(ids, seeds).map(weighted)
+
+    with pytest.raises(ValueError, match=r"`sample_weight` must have one number per"):
+        trained(Weighted())
+
+
 @pytest.mark.parametrize("weight", [np.nan, np.inf])
 def test_a_source_with_weights_that_are_not_finite_ends_the_first_step(weight):
     class Weighted(ById):
@@ -253,6 +280,8 @@ def test_a_source_with_batches_of_its_own_trains_on_all_samples():
         lambda places: places * 0,
         lambda places: tf.maximum(places, 1),
         lambda places: tf.where(places == 3, places + 1, places),
+        lambda places: places + 1000,
+        lambda places: places - 1,
     ],
 )
 def test_a_source_that_skips_or_repeats_places_is_refused(broken):
@@ -260,7 +289,7 @@ def test_a_source_that_skips_or_repeats_places_is_refused(broken):
         def batches(self, ids, seeds):
             def rows(places):
                 places = broken(places)
-                i = tf.gather(ids, places)
+                i = tf.gather(ids, places % ids.shape[0])
                 return places, (self._rows(i), tf.gather(self.classes, i))
 
             places = tf.data.Dataset.range(ids.shape[0]).batch(self.batch_size)
@@ -329,6 +358,14 @@ def test_a_source_may_have_labels_of_any_form(labels):
                 (tf.numpy_function(np.copy, [row[0]], tf.float32), row[1]),
             )
         ),
+        lambda batches: batches.unbatch(),
+        lambda batches: batches.map(lambda p, row: (p[:, None], row)),
+        lambda batches: batches.map(lambda p, row: (p, (row[0], {"y": row[1]}))),
+        lambda batches: batches.map(lambda p, row: (p, (row[0], row[1][0]))),
+        lambda batches: batches.map(
+            lambda p, row: (p, (row[0], row[1][:, None, None]))
+        ),
+        lambda batches: batches.map(lambda p, row: (p, (row[0], tf.as_string(row[1])))),
     ],
 )
 def test_batches_of_another_form_are_refused(change):
@@ -376,6 +413,7 @@ def test_the_class_of_a_source_is_not_a_source():
         lambda batches: batches.map(lambda i, x: (x,)),
         lambda batches: batches.map(lambda i, x: (x, i)),
         lambda batches: batches.map(lambda i, x: (i, x, x)),
+        lambda batches: batches.map(lambda i, x: (i[:, None], x)),
     ],
 )
 def test_inputs_of_another_form_are_refused(change):
@@ -386,3 +424,25 @@ def test_inputs_of_another_form_are_refused(change):
 
     with pytest.raises(ValueError, match=r"`inputs` of the source must yield pairs"):
         trained(Broken())
+
+
+@pytest.mark.parametrize("name", ["inputs", "batches"])
+@pytest.mark.parametrize("make", [list, lambda dataset: None])
+def test_what_is_no_dataset_is_refused(name, make):
+    class Broken(ById):
+        pass
+
+    given = getattr(ById, name)
+    setattr(Broken, name, lambda self, *asked: make(given(self, *asked)))
+    with pytest.raises(TypeError, match=rf"`{name}` of the source must return a tf"):
+        trained(Broken())
+
+
+def test_the_classes_of_a_source_may_have_any_type_of_integers():
+    expected, _ = trained(ById())
+    for dtype in (">i4", "uint8"):
+        source = ById()
+        source.classes = Y.astype(dtype)
+        source.batches = lambda ids, seeds: ById().batches(ids, seeds)
+        weights, _ = trained(source)
+        assert largest_difference(expected, weights) == 0

@@ -35,6 +35,10 @@ def uneven():
     )
 
 
+def unknown(x):
+    return tf.numpy_function(np.copy, [x], tf.float32)
+
+
 def generated(x_shape, y_shape):
     """From a generator that tells shapes as given."""
     rows = PIXELS[:8], np.eye(3, dtype="float32")[Y[:8]]
@@ -246,12 +250,48 @@ def test_structured_inputs_are_augmented():
 # What is refused.
 
 
-def test_a_dataset_that_shuffles_is_refused():
-    shuffled = tf.data.Dataset.from_tensor_slices((PIXELS, Y)).shuffle(M).batch(8)
+@pytest.mark.parametrize("labels", [Y, Y * 0], ids=["three classes", "one class"])
+def test_a_dataset_that_shuffles_is_refused_at_once(labels):
+    """Labels would not tell, where the samples of one class change places."""
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, labels))
+    with pytest.raises(ValueError, match=r"same order in each pass.*that reshuffles"):
+        Stream(rows.shuffle(M).batch(8))
+    Stream(rows.shuffle(M).batch(8).cache())
+
+
+def test_a_dataset_that_hides_how_it_shuffles_is_refused():
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y))
+    shuffled = tf.data.Dataset.range(1).flat_map(lambda i: rows.shuffle(M)).batch(8)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"same order in each pass"
     ):
         trained(Stream(shuffled))
+
+
+@pytest.mark.parametrize("ids", [False, True])
+@pytest.mark.parametrize("labels", [None, Y])
+def test_samples_of_several_shapes_are_refused(labels, ids):
+    """As .padded_batch() makes them, each batch as long as its longest sample."""
+    lengths = tf.data.Dataset.from_tensor_slices((1 + np.arange(M) // 20, Y))
+    rows = lengths.map(lambda n, y: (tf.ones([n]), y))
+    shapes = [None], []
+    if ids:
+        rows, shapes = rows.enumerate(), ([], shapes)
+    message = r"`dataset` must have samples of one shape.*`padded_shapes`.*\[2\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(
+            Stream(rows.padded_batch(8, shapes), labels=labels).inputs(np.arange(M), 8)
+        )
+    shapes = ([], ([5], [])) if ids else ([5], [])
+    source = Stream(rows.padded_batch(8, shapes), labels=labels)
+    (_, x), *_ = source.inputs(np.arange(M), M)
+    assert x.numpy().sum(axis=1).tolist() == (1 + np.arange(M) // 20).tolist()
+
+
+def test_samples_of_one_shape_that_is_not_known_in_advance():
+    rows = dataset().map(lambda x, y: (tf.ensure_shape(unknown(x), [None, None]), y))
+    assert rows.element_spec[0].shape[1] is None
+    assert_aligned(Stream(rows))
 
 
 def test_a_dataset_that_shuffles_once_is_right():
