@@ -102,12 +102,14 @@ def of_one_shape(name: str, dataset: tf.data.Dataset, first: Any) -> tf.data.Dat
     )
 
     def check(*batch: Any) -> Any:
-        leaves = tf.nest.flatten(batch)
-        for leaf, shape in zip(leaves, shapes, strict=True):
-            same = tf.reduce_all(tf.shape(leaf)[1:] == shape)
-            tf.debugging.Assert(same, [message, tf.shape(leaf)[1:], shape])
-        pairs = zip(leaves, shapes, strict=True)
-        whole = [tf.ensure_shape(leaf, [None, *shape]) for leaf, shape in pairs]
+        whole = []
+        for leaf, shape in zip(tf.nest.flatten(batch), shapes, strict=True):
+            received = tf.shape(leaf)[1:]
+            same = tf.reduce_all(received == shape)
+            asserted = tf.debugging.Assert(same, [message, received, shape])
+            with tf.control_dependencies([asserted]):
+                # Of an identity: what was there before the assertion does not wait.
+                whole.append(tf.ensure_shape(tf.identity(leaf), [None, *shape]))
         return tf.nest.pack_sequence_as(spec, whole)
 
     return dataset.map(check)

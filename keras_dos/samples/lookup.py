@@ -106,14 +106,13 @@ class Lookup:
 def has_rows(source: Any) -> bool:
     """Return whether several ids give an array of what each of them gives alone.
 
-    Not so for an array of objects, such as pairs (x, y), and a `numpy.matrix`.
+    Not so for an array of objects, such as pairs (x, y).
 
     Example:
         >>> has_rows(np.zeros((3, 2))), has_rows(np.array([{}, {}]))
         (True, False)
     """
-    plain = isinstance(source, np.ndarray) and not isinstance(source, np.matrix)
-    return plain and source.dtype != object
+    return isinstance(source, np.ndarray) and source.dtype != object
 
 
 def _check_source(source: Any) -> None:

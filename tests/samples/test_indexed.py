@@ -82,14 +82,10 @@ def test_neighbors_are_those_of_the_very_sample(augment, embeddings):
     np.testing.assert_array_equal(X, before)
 
 
-def test_arrays_whose_rows_are_no_array_are_read_one_by_one():
+def test_an_array_of_pairs_is_read_as_a_list_of_them():
     pairs = np.empty(M, object)
     pairs[:] = list(zip(X, Y, strict=True))
     assert_aligned(Indexed(pairs, batch_size=7))
-    source = Indexed(np.asmatrix(X), Y, batch_size=7)  # Its rows are matrices too.
-    ids = tf.range(M, dtype=tf.int64)
-    for places, (x, _) in source.batches(ids, ids):
-        np.testing.assert_array_equal(x, X[places][:, None])
 
 
 @pytest.mark.slow
