@@ -11,7 +11,6 @@ from keras_dos.samples.arrays import check_weights
 from keras_dos.samples.base import SampleSource
 from keras_dos.samples.contract import asserted
 from keras_dos.samples.memory import InMemory
-from keras_dos.samples.stream import Stream
 
 
 def checked(source: Any) -> SampleSource:
@@ -32,7 +31,7 @@ def checked(source: Any) -> SampleSource:
         True
     """
     # Not subclasses, which may yield anything.
-    if type(source) in (InMemory, Stream, CheckedSource):
+    if type(source) in (InMemory, CheckedSource):
         return source  # type: ignore[no-any-return]
     return CheckedSource(source)
 

@@ -12,7 +12,7 @@ from keras_dos.labels import sparse_labels
 from keras_dos.samples.arrays import check_weights, gather_rows
 from keras_dos.samples.augment import Augment, check_augment, map_samples
 from keras_dos.samples.bounded import read_once, size_of
-from keras_dos.samples.contract import asserted, have_classes
+from keras_dos.samples.contract import have_classes
 from keras_dos.samples.dataset import check_dataset, of_one_shape
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
@@ -130,7 +130,7 @@ class Stream:
             rows = tf.where(tf.gather(asked, i))[:, 0]
             return tf.gather(i, rows), gather_rows(row[0], rows)
 
-        found = self._windows().map(kept).filter(lambda i, x: tf.size(i) > 0)
+        found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
         return found.rebatch(batch_size).prefetch(2)
 
     def batches(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.data.Dataset:
@@ -151,10 +151,9 @@ class Stream:
             return places, gather_rows(row, rows)
 
         no_plan = tf.zeros(0, tf.int64), tf.zeros(0, tf.int64)
-        windows = self._windows().enumerate().scan(no_plan, planned).map(joined)
+        windows = self._checked().rebatch(size).enumerate().scan(no_plan, planned)
         # The next window is read while one is trained on.
-        windows = asserted(windows, ids, self.classes).prefetch(1)
-        batches = windows.rebatch(self.batch_size)
+        batches = windows.map(joined).prefetch(1).rebatch(self.batch_size)
         if self._augment is None:
             return batches.prefetch(2)
         augment = self._augment
@@ -166,11 +165,12 @@ class Stream:
 
         return batches.map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _windows(self) -> tf.data.Dataset:
-        """Return windows of (ids, row) that end in an error if the labels changed."""
+    def _checked(self) -> tf.data.Dataset:
+        """Return batches of (ids, row) that end in an error if the labels changed.
+
+        Not windows: each function that passes these on keeps more of them in memory.
+        """
         m = len(self.classes)
-        # Whatever is done once for each window costs next to nothing for a sample.
-        windows = _numbered(self._dataset.rebatch(self._window))
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             x, y, *weight = row
@@ -180,7 +180,7 @@ class Stream:
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
                 return tf.identity(i), row
 
-        return windows.map(check)
+        return _numbered(self._dataset).map(check)
 
 
 def _dataset(dataset: Any) -> tf.data.Dataset:
