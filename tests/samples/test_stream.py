@@ -260,8 +260,14 @@ def test_a_dataset_that_shuffles_is_refused_at_once(labels):
 
 
 def test_a_dataset_that_hides_how_it_shuffles_is_refused():
-    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y))
-    shuffled = tf.data.Dataset.range(1).flat_map(lambda i: rows.shuffle(M)).batch(8)
+    rng = np.random.default_rng(0)  # Another order in each pass.
+    shuffled = tf.data.Dataset.from_generator(
+        lambda: ((PIXELS[i], Y[i]) for i in rng.permutation(M)),
+        output_signature=(
+            tf.TensorSpec(PIXELS.shape[1:], tf.float32),
+            tf.TensorSpec([], tf.int64),
+        ),
+    ).batch(8)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"same order in each pass"
     ):
