@@ -99,16 +99,16 @@ class Stream:
             self.classes = sparse_labels(labels)
         if buffer_size is not None:
             buffer_size = _checks.integer("buffer_size", buffer_size, minimum=1)
-        self._dataset = _dataset(dataset)
+        dataset = _dataset(dataset)
         self._augment = augment
-        some = _numbered(self._dataset).filter(lambda i, row: tf.size(i) > 0)
+        some = _numbered(dataset).filter(lambda i, row: tf.size(i) > 0)
         first = next(iter(some), None)
         if first is None:
             raise ValueError("`dataset` must not be empty. Received: no samples.")
-        own = first if _has_ids(self._dataset.element_spec) else first[1]
-        self._dataset = of_one_shape("dataset", self._dataset, own)
+        own = first if _has_ids(dataset.element_spec) else first[1]
+        self._numbered = _numbered(of_one_shape("dataset", dataset, own))
         if labels is None:
-            self.classes, self.batch_size = _read_labels(_numbered(self._dataset))
+            self.classes, self.batch_size = _read_labels(self._numbered)
         else:
             sparse_labels(first[1][1].numpy())  # The same error as without `labels`.
             self.batch_size = len(first[0])
@@ -119,7 +119,7 @@ class Stream:
         self._window = min(buffer_size, len(self.classes))
         check_mixed(self.classes, self._window)
         if augment is not None:
-            check_augment(augment, _numbered(self._dataset).element_spec[1][0])
+            check_augment(augment, self._numbered.element_spec[1][0])
 
     def inputs(self, ids: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
@@ -180,7 +180,7 @@ class Stream:
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
                 return tf.identity(i), row
 
-        return _numbered(self._dataset).map(check)
+        return self._numbered.map(check)
 
 
 def _dataset(dataset: Any) -> tf.data.Dataset:
