@@ -11,7 +11,6 @@ from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
     BARS,
-    HALF_SIZE,
     LENGTHS,
     LONG_TAIL,
     MANY,
@@ -303,7 +302,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "recipes": Experiment(
         "DOS on top of what people train with",
-        (HALF_SIZE,),
+        TUNED_ON,
         _fixed(*RECIPE_ROWS),
     ),
     "table6": _comparison(

@@ -49,6 +49,19 @@ def resnet(
     return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
 
 
+def shifted(network: DOSModel) -> DOSModel:
+    """Return a network, with the same weights, that shifts its images at random.
+
+    Args:
+        network: A network on images, shape (b, h, w, c), with values from 0.
+    """
+    inputs = Input(network.input_shape[1:], name="images_to_shift")
+    shift = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=1)
+    embedding = network.embedder(shift(inputs))
+    outputs = {"embedding": embedding, "probabilities": network.head(embedding)}
+    return DOSModel(inputs, outputs)
+
+
 def dense_head(
     input_shape: tuple[int], n_classes: int, embedding_size: int = 128
 ) -> DOSModel:

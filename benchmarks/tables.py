@@ -527,24 +527,30 @@ def worst_cases(reader: Reader) -> str:
 
 def recipes(reader: Reader) -> str:
     """Return each recipe alone, with rounds without neighbors, and with DOS."""
-    (problem,) = reader.experiment.problems
+    parts = [
+        f"### {problem.title}, {problem.network}\n\n{_recipes_on(reader, problem)}"
+        for problem in reader.experiment.problems
+    ]
+    return "\n".join(parts) + (
+        f"\nBalanced accuracy in %, {reader.draws} draws, paired; the same steps for "
+        'all; all but the first with random shifts of an eighth of the image. "No '
+        'neighbors" has the over-sampling and the adjusted H of the rounds, k = 0. '
+        "Mixup with rounds mixes in the warm-up alone.\n"
+    )
+
+
+def _recipes_on(reader: Reader, problem: Problem) -> str:
     values: dict[str, dict[str, Values]] = {}
     for entry in reader.entries:
         forms = values.setdefault(entry.settings["name"], {})
         forms[entry.settings["form"]] = reader.values(entry, problem)
     rows = []
     for name, of in values.items():
-        ours = of["DOS"]
-        others = "alone", "no neighbors"
-        gains = [shown_difference(ours, of[form]) for form in others]
+        gains = [shown_difference(of["DOS"], of[f]) for f in ("alone", "no neighbors")]
         rows.append([name, *map(mean_sd, of.values()), *gains])
     header = ["recipe", *next(iter(values.values()))]
     header += ["DOS less alone [95 % CI]", "DOS less no neighbors [95 % CI]"]
-    return f"### {problem.title}\n\n{markdown(header, rows)}" + (
-        f"\nBalanced accuracy in %, {reader.draws} draws, paired; the same steps for "
-        'all. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
-        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
-    )
+    return markdown(header, rows)
 
 
 def lengths(reader: Reader) -> str:
