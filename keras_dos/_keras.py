@@ -44,16 +44,55 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
 def reshuffles(dataset: tf.data.Dataset) -> bool:
     """Return whether a dataset visibly has another order in each pass.
 
-    A cache keeps the order of the first pass, whatever lies before it.
+    A cache keeps the order of the first pass, whatever lies before it. In a function,
+    as that of `interleave`, whatever has a seed begins anew in each pass.
     """
-    if type(dataset).__name__ == "CacheDataset":
+    return _reorders(dataset, dataset.options().deterministic is False)
+
+
+def _reorders(dataset: tf.data.Dataset, unless_told: bool) -> bool:
+    kind = type(dataset).__name__
+    if kind == "CacheDataset":
         return False
     if getattr(dataset, "_reshuffle_each_iteration", False):
         return True
-    if type(dataset).__name__ == "_RandomDataset":  # In `sample_from_datasets`.
+    if kind == "_RandomDataset":  # In `sample_from_datasets`.
         unseeded = not (dataset._seed or dataset._seed2)
         return unseeded or bool(dataset._rerandomize)
-    return any(map(reshuffles, dataset._inputs()))
+    parallel = "default" if kind == "_ParallelInterleaveDataset" else "true"
+    in_order = getattr(dataset, "_deterministic", parallel)
+    if in_order == "false" or (unless_told and in_order == "default"):
+        return True
+    return any(map(_makes_shuffled, dataset._functions())) or any(
+        _reorders(part, unless_told) for part in dataset._inputs()
+    )
+
+
+# Operations of tf.data that draw at random, and where their seeds are.
+_SEEDS = {
+    "ShuffleDatasetV3": (2, 3),
+    "RandomDatasetV2": (0, 1),
+    "RandomDataset": (0, 1),
+}
+
+
+def _makes_shuffled(function: Any) -> bool:
+    """Return whether a function makes datasets that draw at random without a seed."""
+    if not isinstance(function.output_structure, tf.data.DatasetSpec):
+        return False
+    graph = function.function.graph.as_graph_def()
+    return any(
+        node.op in _SEEDS and all(_is_0(nodes, node.input[i]) for i in _SEEDS[node.op])
+        for nodes in (graph.node, *(inner.node_def for inner in graph.library.function))
+        for node in nodes
+    )
+
+
+def _is_0(nodes: Any, name: str) -> bool:
+    node = next((node for node in nodes if node.name == name.split(":")[0]), None)
+    if node is None or node.op != "Const":
+        return False
+    return not tf.make_ndarray(node.attr["value"].tensor).any()
 
 
 class SeveralWorkers:

@@ -14,6 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_dos import _checks, _keras
+from keras_dos.description import Description, described, differences
 from keras_dos.disk import check_path, put
 from keras_dos.rounds import Rounds
 from keras_dos.workers import Workers
@@ -40,6 +41,10 @@ class BackupAndRestore(keras.callbacks.Callback):
     is not repeated: layers that draw from `keras.random` without a `SeedGenerator`,
     random operations in a `Stream`'s own dataset, approximate neighbor search in
     classes of more than 20,000 samples.
+
+    A backup of other labels or other settings, of the callback or of `compile`, is
+    refused: its training would be neither of the two. The `epochs` of `fit` and the
+    search may change. A learning rate that is a number goes on as the backup has it.
 
     Args:
         backup_dir: A local folder for the backup, of this training alone. On several
@@ -107,6 +112,12 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"Received: a {type(self.model).__name__} without one."
             )
         self._passed = 0
+        # Now, since callbacks may change the settings of an optimizer.
+        self._described: Description = {
+            **self.model.rounds.described(),
+            **described("loss", self.model.loss),
+            **described("optimizer", self.model.optimizer),
+        }
         self._workers = Workers(self.model.distribute_strategy)
         if self._path.exists():
             self._restore(_read(self._path))
@@ -152,7 +163,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _save(self, epoch: int, step: int) -> None:
         # All workers, since they gather what each of them has.
         state = {**self.model.rounds.state(), "place": np.array([epoch, step])}
-        state["sizes"] = np.array(json.dumps(self.model.rounds.sizes()))
+        state["described"] = np.array(json.dumps(self._described))
         if self.model.training_prior is not None:
             state["training_prior"] = self.model.training_prior
         for i, replicas in enumerate(self._variables()):
@@ -169,14 +180,16 @@ class BackupAndRestore(keras.callbacks.Callback):
         variables = self._variables()
         names = [name for name in state if re.fullmatch(r"variable_\d+", name)]
         kept = [state[f"variable_{i}"] for i in range(len(names))]
-        sizes = json.loads(str(state["sizes"]))
+        different = differences(json.loads(str(state["described"])), self._described)
         shapes = [tuple(replicas[0].shape) for replicas in variables]
-        if sizes != rounds.sizes() or [value.shape for value in kept] != shapes:
+        if not different and [value.shape for value in kept] != shapes:
+            numbers = f"{len(kept)} there and {len(shapes)} here"
+            different = f"variables of other shapes, {numbers}"
+        if different:
             raise ValueError(
                 "`backup_dir` must hold a backup of this training: go on with the same "
                 "model, optimizer, data and settings, or delete the folder. Received: "
-                f"backup_dir={os.fspath(self.backup_dir)!r}, a backup of {sizes} and "
-                f"{len(kept)} variables, for {rounds.sizes()} and {len(shapes)}."
+                f"backup_dir={os.fspath(self.backup_dir)!r}, with {different}."
             )
         epoch, self._passed = state["place"].tolist()
         at_once = self.model.steps_per_execution
@@ -245,7 +258,7 @@ def _read(path: Path) -> State:
     try:
         with np.load(path) as arrays:
             state = {name: arrays[name] for name in arrays.files}
-        json.loads(str(state["sizes"]))  # Those of another program have none.
+        json.loads(str(state["described"]))  # Those of another program have none.
         return state
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(

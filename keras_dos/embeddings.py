@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos import _checks
 from keras_dos.collected import CollectedEmbeddings
 from keras_dos.samples import SampleSource
 from keras_dos.workers import PART, Workers
@@ -184,6 +185,30 @@ class Embeddings:
             return ids, tf.cast(self._embedder(x, training=False), tf.float32)
 
         return self._strategy.run(embed, batch)
+
+
+def embedding_size(embedder: Any) -> int:
+    """Return d, the size of the embedding, of a model that may be f.
+
+    Raises:
+        TypeError: If it is not a model with one output of known size.
+
+    Example:
+        >>> embedding_size(keras.Sequential([keras.Input((1,)), keras.layers.Dense(3)]))
+        3
+    """
+    shape: Any = getattr(embedder, "output_shape", None)
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) != 2
+        or not _checks.is_integer(shape[1])
+    ):
+        raise TypeError(
+            "`embedder` must be a built Keras model with one output of shape (b, d), "
+            "the embedding: of a DOSModel, `model.embedder`. "
+            f"Received: {type(embedder).__name__} with output_shape={shape}."
+        )
+    return int(shape[1])
 
 
 def _places(ids: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -87,7 +87,8 @@ def slot_shares(
     """Return the share of each slot in the class loss: ρ (5), or ρ' (10) with weights.
 
     ρ(v) = exp(−‖f(x) − v‖²) / Z and ρ'(v_i, w_i) = exp(−w_i ‖f(x) − v_i‖²) / Z, where
-    Z makes the shares of one example sum to one.
+    Z makes the shares of one example sum to one. If all distances are infinite, which
+    leaves 0 / 0, the slots have equal shares, as at any other equal distances.
 
     Args:
         distances: ‖f(x) − v_i‖², shape (b, s), from `squared_distances`.
@@ -104,7 +105,10 @@ def slot_shares(
         >>> slot_shares([[0.0, 0.0, 9.0]], mask=[[True, True, False]]).numpy().tolist()
         [[0.5, 0.5, 0.0]]
     """
-    terms = _masked(_weighted(distances, weights), mask, float("inf"))
+    terms = _weighted(distances, weights)
+    infinite = _masked(terms, mask, float("inf")) == float("inf")
+    terms = ops.where(ops.all(infinite, axis=-1, keepdims=True), 0.0, terms)
+    terms = _masked(terms, mask, float("inf"))
     # Not ops.softmax, which warns about a single slot, the normal case with k = 0.
     shares = tf.nn.softmax(-terms, axis=-1)
     return _masked(shares, mask, 0.0)  # NaN where no slot exists.

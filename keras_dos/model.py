@@ -18,6 +18,7 @@ from keras_dos.rounds import Rounds
 from keras_dos.samples.quadruplets import are_quadruplets
 from keras_dos.samples.sources import as_source, split_validation
 from keras_dos.slots import slot_logits
+from keras_dos.threads import in_one_thread
 from keras_dos.training_prior import RemembersPrior
 
 
@@ -122,6 +123,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, MetricsOfReplicas, keras.Model):
     def _part(self, name: str, inputs: Any, outputs: Any) -> keras.Model:
         return keras.Model(inputs, outputs, name=f"{self.name}_{name}")
 
+    @in_one_thread
     def fit(
         self,
         x: Any = None,
@@ -152,9 +154,8 @@ class DOSModel(RemembersPrior, SeveralWorkers, MetricsOfReplicas, keras.Model):
         * An epoch, even in the warm-up, is one pass over the over-sampled set Z' of
           eq. (7): ceil(Σ_j r_j m_j / batch size) steps. `shuffle` also applies to
           datasets; the order follows from the seed of the callback.
-        * In the rounds, `loss` includes the embedding loss and the adjusted H;
-          `val_loss` is always the plain loss of `compile`. `class_weight` and
-          `sample_weight` weight both parts of the loss.
+        * In the rounds, `loss` has the embedding loss and the adjusted H; `val_loss` is
+          the plain loss. `class_weight` and `sample_weight` weight both parts of it.
         * With `initial_epoch`, set `warmup_epochs` too: its default follows `epochs`.
 
         Args:
@@ -181,7 +182,7 @@ class DOSModel(RemembersPrior, SeveralWorkers, MetricsOfReplicas, keras.Model):
 
         Raises:
             ImportError: If `neighbor_search` names a package that cannot be imported.
-            RuntimeError: If the neighbor search breaks its contract.
+            RuntimeError: If the search breaks its contract, or another thread trains.
             TypeError: If the data cannot be read in one pass, or a setting or the
                 answer of the schedule has the wrong type.
             ValueError: If the data, the labels or the arguments are invalid or do not

@@ -1,10 +1,20 @@
 """The two outputs of a DOSModel: what they must be, and how to find one by layer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_dos import _keras
+
+LOGS = (
+    "embedding_loss",
+    "classification_loss",
+    "refresh_time",
+    "minority_variance",
+    "majority_variance",
+)
+"""What `OverloadingCallback` adds to the logs."""
 
 
 def check_outputs(model: keras.Model) -> None:
@@ -37,11 +47,37 @@ def check_outputs(model: keras.Model) -> None:
     try:
         model.head  # noqa: B018
     except ValueError as error:
+        _check_no_layer_is_shared(**outputs)
         raise ValueError(
             'The output "probabilities" must be computed from the output "embedding" '
             "and from nothing else, because the head is also applied to stored "
             f"embeddings. Received: {error}"
         ) from error
+
+
+def _check_no_layer_is_shared(embedding: Any, probabilities: Any) -> None:
+    """Raise if that is why Keras cannot cut the head off, which it does by layer."""
+    head = list(_behind(probabilities, end=embedding))
+    layer = _keras.operation_of(embedding)
+    from_the_embedding_alone = all(map(_keras.inputs_of, head))
+    if from_the_embedding_alone and layer in map(_keras.operation_of, head):
+        raise ValueError(
+            'The layer that computes the output "embedding" must not be used again to '
+            'compute "probabilities": give the head a layer of its own, or take the '
+            "output of keras.layers.Identity() after it as the embedding. "
+            f"Received: layer {layer.name!r} in both."
+        )
+
+
+def _behind(tensor: Any, end: Any = None) -> Iterator[Any]:
+    """Yield a symbolic tensor and all that it was computed from, none behind `end`."""
+    pending, seen = [tensor], {end}
+    while pending:
+        tensor = pending.pop()
+        if tensor not in seen:
+            seen.add(tensor)
+            yield tensor
+            pending.extend(_keras.inputs_of(tensor))
 
 
 def check_not_logits(probabilities: Any) -> None:
@@ -87,15 +123,10 @@ def output_of_layer(classifier: keras.Model, name: Any) -> Any:
     """
     _check_classifier(classifier)
     probabilities = classifier.outputs[0]
-    pending, seen = [probabilities], set()
-    while pending:
-        tensor = pending.pop()
+    for tensor in _behind(probabilities):
         if isinstance(name, str) and _keras.operation_of(tensor).name == name:
             _check_before_the_end(tensor, probabilities, name)
             return tensor
-        if tensor not in seen:
-            seen.add(tensor)
-            pending.extend(_keras.inputs_of(tensor))
     raise ValueError(
         "`embedding` must name a layer that the output of the classifier is computed "
         f"from; its layers are {[layer.name for layer in classifier.layers]}. "
@@ -147,3 +178,24 @@ def check_metrics(model: keras.Model) -> None:
                 'or a dict with the one key "probabilities". '
                 f"Received: keys {list(metrics)}."
             )
+
+
+def check_names_of_metrics(model: keras.Model) -> None:
+    """Raise if a metric has a name of `LOGS`, where it would be overwritten.
+
+    Args:
+        model: A compiled DOSModel.
+
+    Raises:
+        ValueError: If one has.
+    """
+    metrics = [*model.metrics]
+    for argument in ("metrics", "weighted_metrics"):
+        metrics += keras.tree.flatten(_keras.compiled(model, argument))
+    names = [getattr(m, "name", getattr(m, "__name__", m)) for m in metrics]
+    taken = [name for name in LOGS if name in names]
+    if taken:
+        raise ValueError(
+            "`metrics` must not have the names of what OverloadingCallback adds to the "
+            f"logs, {', '.join(LOGS)}: name them otherwise. Received: {taken}."
+        )

@@ -14,10 +14,12 @@ from keras_dos.adjustment import ClassWeight, check_class_weight
 from keras_dos.backup import BackupAndRestore
 from keras_dos.callback import OverloadingCallback
 from keras_dos.compiled_loss import check_label_form
+from keras_dos.outputs import check_names_of_metrics
 from keras_dos.rounds import Rounds
 from keras_dos.samples import InMemory, SampleSource
 from keras_dos.schedule import planned_epoch
 from keras_dos.settings import Settings
+from keras_dos.validation import check_validation
 from keras_dos.workers import Workers
 
 
@@ -109,6 +111,7 @@ def check_training(
     n = model.head.output_shape[-1]
     check_class_weight(class_weight, n)
     _check_overridden(model)
+    check_names_of_metrics(model)
     loss_weights = _keras.compiled(model, "loss_weights")
     if loss_weights is not None:
         raise ValueError(
@@ -168,6 +171,7 @@ def begin_rounds(
         ValueError: If the model, the settings and the samples do not fit together.
     """
     _check_first_outputs(model, source)
+    check_validation(model, arguments["validation_data"])
     strategy = model.distribute_strategy
     if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
         # Under a strategy Keras builds loss and metrics from the first batch of `fit`

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from keras_dos import _checks, advice
 from keras_dos.adjustment import ClassWeight, check_class_weight, planned_adjustment
 from keras_dos.compiled_loss import is_crossentropy
+from keras_dos.description import Description, described
 from keras_dos.draws import table_rows
-from keras_dos.embeddings import Embeddings
+from keras_dos.embeddings import Embeddings, embedding_size
 from keras_dos.labels import class_counts
 from keras_dos.overloading import Round, overload, plain_epoch, without_neighbors
 from keras_dos.samples import SampleSource
@@ -60,8 +61,8 @@ class Rounds:
 
     Raises:
         ImportError: If `neighbor_search` names a package that cannot be imported.
-        TypeError: If `minority`, `class_weight` or the search is of the wrong type, or
-            the schedule does not return an `Epoch`.
+        TypeError: If `minority`, `class_weight`, the embedder or the search is of the
+            wrong type, or the schedule does not return an `Epoch`.
         ValueError: If the settings do not fit the samples, the loss or the epochs.
 
     Example:
@@ -106,7 +107,7 @@ class Rounds:
         self._search = of_first(get_search(settings.neighbor_search), self._workers)
         k_max, rows = self.parameters.k_max, table_rows(self.parameters)
         recorded = settings.embeddings == "training" and k_max > 0
-        self._table = settings.new_table(rows, embedder.output_shape[-1])
+        self._table = settings.new_table(rows, embedding_size(embedder))
         self._embeddings = Embeddings(source, embedder, self._table, recorded)
         self._batches = QuadrupletBatches(source, z, k_max, self._table, recorded)
         self._prior_known = is_crossentropy(loss) and not self._batches.weighted
@@ -200,20 +201,19 @@ class Rounds:
                 logs[f"{group}_variance"] = float(np.mean(values))
         return logs
 
-    def sizes(self) -> dict[str, int | str]:
+    def described(self) -> Description:
         """Return what a training must have in common with one that it goes on from."""
-        classes = self._source.classes, self.parameters.k, self.parameters.sizes
+        by_class = self._source.classes, self.parameters.k, self.parameters.sizes
         return {
             "samples": len(self._source.classes),
-            "classes": zlib.crc32(np.concatenate(classes).tobytes()),
+            "classes": zlib.crc32(np.concatenate(by_class).tobytes()),
             "quadruplets": self.parameters.n_quadruplets,
             "k": self.parameters.k_max,
-            "embeddings": self._settings.embeddings,
             "shuffle": bool(self._shuffle),
             "d": self._table.shape[1],
-            "table_dtype": self._table.dtype.name,
             "batch_size": self._source.batch_size,
-            "seed": self._settings.seed,
+            **described("class_weight", self._class_weight),
+            **self._settings.described(self.parameters.k_max),
         }
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dos import _checks
+from keras_dos.description import Description, described
 from keras_dos.disk import check_folder
 from keras_dos.draws import WeightSampler, draw_weights
 from keras_dos.objective import LOSS_FORMS, MicroClusterObjective
@@ -143,6 +144,27 @@ class Settings:
     def integers(self) -> NDArray[np.int64]:
         """What workers must have in common besides the class-wise parameters."""
         return np.array([self.seed % 2**63, np.dtype(self.table_dtype).itemsize])
+
+    def described(self, k_max: int) -> Description:
+        """Return what a training must have in common with one that it goes on from.
+
+        The search is not of them: it finds the same neighbors.
+
+        Args:
+            k_max: The largest k of a class.
+        """
+        names = "seed", "embeddings", "table_dtype", "weight_sampler"
+        values = {name: getattr(self, name) for name in names} | {
+            "loss_form": self.objective,
+            "embedding_weight": float(self.full_weight),
+            "logit_adjustment": self.tau(k_max),
+            "schedule": self.planned,
+        }
+        return {
+            part: value
+            for name in values
+            for part, value in described(name, values[name]).items()
+        }
 
     @property
     def objective(self) -> MicroClusterObjective:

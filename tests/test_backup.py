@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from killed import BATCH, X, Y, everything, model_with_random_layers, train
 
-from keras_dos import BackupAndRestore, OverloadingCallback
+from keras_dos import BackupAndRestore, MicroClusterObjective, OverloadingCallback
+from keras_dos.description import described
 
 TESTS = Path(__file__).parent
 
@@ -161,21 +162,99 @@ def test_the_backup_of_another_training_is_refused(tmp_path):
         other.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
 
 
+@pytest.fixture(scope="module")
+def backed_up(tmp_path_factory):
+    """A folder with a backup of the first epoch."""
+    folder = tmp_path_factory.mktemp("backup")
+    interrupted(folder, 1, 2)
+    return folder
+
+
+def go_on(folder, model=None, **changed):
+    """Fit with the settings of `train`, but for what has changed."""
+    model = model or model_with_random_layers()
+    of_fit = {name: changed.pop(name) for name in ("class_weight",) if name in changed}
+    own = OverloadingCallback(**{"k": 3, "warmup_epochs": 2, "seed": 5, **changed})
+    callbacks = [own, BackupAndRestore(folder)]
+    model.fit(X, Y, BATCH, epochs=6, callbacks=callbacks, verbose=0, **of_fit)
+
+
+def uniform(exists, rng):
+    return exists / exists.sum(axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "named"),
     [
-        {"k_majority": 0},
-        {"r": [1.6, 1, 1.25]},
-        {"embeddings": "pass"},
+        ({"k_majority": 0}, "classes="),
+        ({"r": [1.6, 1, 1.25]}, "classes="),
+        ({"embeddings": "pass"}, "embeddings='training' there and embeddings='pass'"),
+        ({"embedding_weight": 0.5}, "embedding_weight=0.1 there .*=0.5 here"),
+        ({"logit_adjustment": 0.5}, "logit_adjustment=1.0 there .*=0.5 here"),
+        ({"loss_form": "paper"}, r"loss_form.cap=10.0 there .*=None here"),
+        ({"loss_form": MicroClusterObjective(temperature=0.1)}, "loss_form.temperatur"),
+        ({"warmup_epochs": 1}, "schedule.warmup_epochs=2 there"),
+        ({"refresh_freq": 2}, "schedule.refresh_freq=1 there"),
+        ({"weight_sampler": uniform}, "weight_sampler='draw_weights' there"),
+        ({"class_weight": {0: 2.0}}, "class_weight.0=None there .*=2.0 here"),
     ],
     ids=str,
 )
-def test_the_backup_of_other_settings_is_refused(tmp_path, changed):
-    interrupted(tmp_path, 1, 2)
-    own = OverloadingCallback(**{"k": 3, "warmup_epochs": 2, "seed": 5, **changed})
-    model, backup = model_with_random_layers(), BackupAndRestore(tmp_path)
-    with pytest.raises(ValueError, match=r"backup of this training.*Received"):
-        model.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+def test_the_backup_of_other_settings_is_refused(backed_up, changed, named):
+    with pytest.raises(ValueError, match=rf"backup of this training.*{named}"):
+        go_on(backed_up, **changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"optimizer": keras.optimizers.Adam(0.01, beta_1=0.8)}, "optimizer.beta_1"),
+        ({"optimizer": keras.optimizers.AdamW(0.01)}, "optimizer='Adam' there"),
+        ({"loss": keras.losses.Poisson()}, "loss='sparse_categorical_crossentropy'"),
+    ],
+    ids=["beta", "class", "loss"],
+)
+def test_the_backup_of_a_model_compiled_otherwise_is_refused(backed_up, changed, named):
+    model = model_with_random_layers()
+    rest = {"optimizer": model.optimizer, "loss": model.loss}
+    model.compile(**{**rest, **changed})
+    y = np.eye(3)[Y] if "loss" in changed else Y
+    own = OverloadingCallback(k=3, warmup_epochs=2, seed=5)
+    callbacks = [own, BackupAndRestore(backed_up)]
+    with pytest.raises(ValueError, match=rf"backup of this training.*{named}"):
+        model.fit(X, y, BATCH, epochs=6, callbacks=callbacks, verbose=0)
+
+
+@pytest.mark.slow
+def test_a_learning_rate_that_has_changed_goes_on(tmp_path):
+    def halve(epoch, rate):
+        return rate / 2
+
+    schedule = keras.callbacks.LearningRateScheduler(halve)
+    with pytest.raises(InterruptedError):
+        train(tmp_path, [schedule, Stop(3, 2)])
+    model, _ = train(tmp_path, [schedule])
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01 / 2**6)
+
+
+def test_settings_are_known_by_what_they_hold():
+    class Silent:
+        def get_config(self):
+            raise NotImplementedError
+
+    class Odd:
+        def get_config(self):
+            return {"prior": np.array([0.5, 0.25]), "by": {1: np.float32(2)}, "f": len}
+
+    assert described("a", Silent()) == {"a": Silent.__qualname__}
+    assert described("a", Odd()) == {
+        "a": Odd.__qualname__,
+        "a.prior": [0.5, 0.25],
+        "a.by.1": 2.0,
+        "a.f": "len",
+    }
+    assert described("a", Silent) == {"a": Silent.__qualname__}
+    assert described("a", None) == {"a": None}
 
 
 def test_a_backup_between_two_executions_is_refused(tmp_path):

@@ -23,7 +23,9 @@ ROOMS = (
     # The model and its callback.
     "model",
     "training_prior",
+    "threads",
     "preparation",
+    "validation",
     "backup",
     "callback",
     # The method.
@@ -49,6 +51,7 @@ ROOMS = (
     # What all may use.
     "advice",
     "labels",
+    "description",
     "_checks",
     "_keras",
     "workers",

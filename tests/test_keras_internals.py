@@ -125,7 +125,30 @@ def test_the_shuffle_of_a_dataset():
     mixed = dataset.shuffle(9)
     assert _keras.reshuffles(mixed.batch(2).prefetch(1))
     assert _keras.reshuffles(tf.data.Dataset.zip(dataset, mixed))
+    tf.random.set_seed(None)  # Others have set one, with which all shuffles have seeds.
+    random = tf.data.Dataset.sample_from_datasets
+    for makes in (
+        lambda i: dataset.shuffle(9),
+        lambda i: dataset.flat_map(lambda j: dataset.shuffle(9)),
+        lambda i: random([dataset, dataset]),
+    ):
+        assert _keras.reshuffles(dataset.flat_map(makes))
+        assert _keras.reshuffles(dataset.interleave(makes).batch(2))
+    assert _keras.reshuffles(dataset.map(abs, 2, deterministic=False))
+    loose = tf.data.Options()
+    loose.deterministic = False
+    parallel = dataset.interleave(lambda i: dataset, num_parallel_calls=2)
+    for reordered in (parallel, dataset.map(abs, 2), dataset.batch(2, False, 2)):
+        assert _keras.reshuffles(reordered.with_options(loose).batch(2))
     for fixed in (
+        parallel,
+        dataset.map(abs, 2),
+        dataset.map(abs, 2, deterministic=True).with_options(loose),
+        dataset.map(abs, 2).cache().with_options(loose),
+        dataset.map(abs).with_options(loose),
+        dataset.map(lambda i: tf.random.uniform([])),
+        dataset.flat_map(lambda i: dataset.shuffle(9, seed=1)),
+        dataset.flat_map(lambda i: dataset.shuffle(9, seed=i)),
         dataset.map(lambda i: i),
         dataset.shuffle(9, reshuffle_each_iteration=False),
         mixed.cache().batch(2),

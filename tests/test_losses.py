@@ -94,6 +94,22 @@ def test_where_no_slot_exists_shares_are_0():
     np.testing.assert_allclose(shares, [[0, 0], [0.5, 0.5]])
 
 
+@pytest.mark.parametrize("w", [None, [[0.2, 0.5, 0.3]] * 4])
+def test_slots_that_are_all_infinitely_far_have_equal_shares(w):
+    """As slots at any other equal distance without weights; they were NaN."""
+    far = np.inf
+    distances = [[far, far, far], [far, far, 1.0], [far, 1.0, far], [far, far, np.nan]]
+    mask = np.ones((4, 3), bool)
+    mask[1, 2] = False
+    distances = tf.Variable(distances)
+    with tf.GradientTape() as tape:
+        shares = losses.slot_shares(distances, w, mask=mask)
+        first = tf.reduce_sum(shares[:3, 0])
+    expected = [[1 / 3] * 3, [0.5, 0.5, 0], [0, 1, 0], [np.nan] * 3]
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    assert np.isfinite(tape.gradient(first, distances)[:3]).all()
+
+
 def test_the_gradient_of_the_embedding_loss_points_at_the_weighted_mean():
     f, slots, w, _ = cluster(1)
     live = tf.constant(f)

@@ -79,6 +79,55 @@ def test_a_class_that_is_neither_true_nor_predicted_is_left_out_of_f1():
     assert update(MacroF1(), y, logits) == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.parametrize("how", ["eager", "graph", "xla"])
+def test_samples_without_a_prediction_are_missed(how):
+    """NaN was class 0, or that of the number beside it."""
+    y, logits = predictions()
+    logits = logits.astype("float32")
+    logits[y == 4, 4], logits[:9] = np.nan, np.nan
+    predicted = np.where(np.isnan(logits).any(axis=1), 5, logits.argmax(axis=1))
+    common = {"labels": range(5), "zero_division": 0}
+    recalls = recall_score(y, predicted, average=None, **common)
+    wanted = [
+        recalls.mean(),
+        f1_score(y, predicted, average="macro", **common),
+        recalls[GROUP].mean(),
+        recalls.min(),
+    ]
+    found = []
+    for metric in metrics():
+        metric.build(5)
+        step = metric.update_state
+        if how != "eager":
+            step = tf.function(step, jit_compile=how == "xla")
+        step(tf.constant(y), tf.constant(logits))
+        found.append(float(metric.result()))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_network_that_gives_nan_is_not_the_best():
+    """NaN as the measure of a first epoch would be the best for good."""
+    x, y = blobs()
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, metrics=[BalancedAccuracy()])
+    weights = model.get_weights()
+
+    def in_first_epoch(epoch, logs):
+        model.set_weights([w + (np.nan if epoch == 0 else 0.0) for w in weights])
+
+    poison = keras.callbacks.LambdaCallback(on_epoch_begin=in_first_epoch)
+    stop = keras.callbacks.EarlyStopping(
+        "val_balanced_accuracy", patience=3, restore_best_weights=True
+    )
+    history = model.fit(
+        x, y, epochs=3, validation_data=(x, y), callbacks=[poison, stop], verbose=0
+    ).history
+    assert history["balanced_accuracy"][0] == history["val_balanced_accuracy"][0] == 0.0
+    assert stop.best == max(history["val_balanced_accuracy"]) > 0.0
+    assert np.isfinite(model.get_weights()[0]).all()
+
+
 def test_samples_of_weight_zero_do_not_occur():
     y, logits = predictions()
     weights = np.where(np.isin(y, [1, 4]), 0.0, 2.0)
@@ -436,6 +485,13 @@ with strategy.scope():
 for batch in batches:
     step(batch)
 np.testing.assert_allclose([float(m.result()) for m in own], wanted, atol=1e-6)
+
+logits[::3] = np.nan  # Missed, whatever replica has them.
+alone = metrics()
+for metric in alone:
+    metric.update_state(y, logits)
+values = model.evaluate(logits, y, batch_size=16, verbose=0)[1:]
+np.testing.assert_allclose(values, [float(m.result()) for m in alone], atol=1e-6)
 
 x, y = blobs((40, 30, 20, 15, 8))
 with strategy.scope():

@@ -91,6 +91,26 @@ def test_from_classifier_takes_a_pooled_backbone():
     assert np.abs(after - before).max() > 1e-3
 
 
+def test_a_layer_of_the_embedding_cannot_be_used_again_in_the_head():
+    inputs, again = keras.Input((4,)), keras.layers.Dense(4, name="again")
+    e = again(inputs)
+    p = keras.layers.Dense(3, activation="softmax")(again(e))
+    with pytest.raises(ValueError, match=r"Identity\(\) after it.*'again' in both"):
+        DOSModel(inputs, {"embedding": e, "probabilities": p})
+    skip = keras.layers.Dense(3, activation="softmax")(again(e) + inputs)
+    with pytest.raises(ValueError, match="and from nothing else"):
+        DOSModel(inputs, {"embedding": e, "probabilities": skip})
+    # As the error says; and a layer that is not the last one of the embedding.
+    other = keras.layers.Dense(4)
+    e = keras.layers.Identity()(again(other(inputs)))
+    p = keras.layers.Dense(3, activation="softmax")(other(again(e)))
+    model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    np.testing.assert_allclose(
+        model.head(model.embedder(x)), model.classifier(x), rtol=1e-6
+    )
+
+
 def outputs_of_head(model):
     d = model.head.input_shape[-1]
     return model.head.predict(np.eye(4, d), verbose=0)

@@ -117,6 +117,16 @@ def test_rounds_that_never_began_end_silently():
     rounds_of(network(), InMemory(x, y), 9).end()
 
 
+@pytest.mark.parametrize(
+    "embedder",
+    [network(), network().embedder.predict, keras.Sequential([keras.layers.Dense(3)])],
+    ids=["DOSModel", "function", "not built"],
+)
+def test_what_has_no_embedding_is_refused(embedder):
+    with pytest.raises(TypeError, match=r"`embedder` must be .*`model.embedder`.*Rece"):
+        Rounds(Settings(), InMemory(*blobs()), embedder, LOSS, n_classes=3, epochs=2)
+
+
 def test_labels_beyond_the_head_are_refused():
     x, y = blobs()
     with pytest.raises(ValueError, match=r"n_classes=3.*Received: 3"):

@@ -1,5 +1,8 @@
 """What once was silently wrong, or found out only after the warm-up."""
 
+import copy
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import tensorflow as tf
 from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import DOSModel, OverloadingCallback
+from keras_dos.outputs import LOGS
 from keras_dos.samples import InMemory
 
 X, Y = blobs()
@@ -85,6 +89,86 @@ def test_metrics_of_the_embedding_are_refused(name):
         fit(model)
     with pytest.raises(ValueError, match=message):
         model.evaluate(X, Y, verbose=0)
+
+
+def embedding_loss(y, p):
+    return p[:, 0]
+
+
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [keras.metrics.Mean("refresh_time")],
+        [embedding_loss],
+        {"probabilities": ["accuracy", keras.metrics.Mean("minority_variance")]},
+    ],
+    ids=["object", "function", "dict"],
+)
+def test_metrics_named_as_our_logs_are_refused(argument, metrics):
+    """The logs had ours in their place."""
+    model = network()
+    model.compile("sgd", "sparse_categorical_crossentropy", **{argument: metrics})
+    with pytest.raises(
+        ValueError, match=r"`metrics` must not have the names.*Received"
+    ):
+        fit(model)
+
+
+def test_metrics_of_layers_named_as_our_logs_are_refused():
+    class Measured(keras.layers.Dense):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.mean = keras.metrics.Mean("majority_variance")
+
+    model = network(head=[Measured(4)])
+    with pytest.raises(ValueError, match=r"`metrics` must not have.*majority_variance"):
+        fit(compiled(model))
+
+
+def test_all_names_of_logs_are_known():
+    _, history = fit()
+    _, plain = fit(epochs=1, settings={"k": 0, "warmup_epochs": 0})
+    of_keras = {"accuracy", "loss"}
+    assert set(history.history) | set(plain.history) == of_keras | set(LOGS)
+
+
+def test_a_second_thread_cannot_train_the_model():
+    """It trained on the rounds of the first one."""
+    model, refused = compiled(network()), []
+    whole, _ = fit()
+
+    def train_too(**arguments):
+        try:
+            model.fit(X, Y, verbose=0, **arguments)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    def in_a_thread(*_):
+        for callbacks in ([OverloadingCallback()], []):
+            thread = threading.Thread(target=train_too, kwargs={"callbacks": callbacks})
+            thread.start()
+            thread.join()
+
+    fit(model, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=in_a_thread)])
+    assert len(refused) == 4
+    assert "in one thread at a time" in refused[0]
+    assert "Received: a second `fit`" in refused[0]
+    assert largest_difference(model.get_weights(), whole.get_weights()) == 0
+
+
+def test_a_training_that_failed_leaves_the_model_to_other_threads():
+    def fail(*_):
+        raise InterruptedError
+
+    model, ended = compiled(network()), []
+    with pytest.raises(InterruptedError):
+        fit(model, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=fail)])
+    thread = threading.Thread(target=lambda: ended.append(fit(model)))
+    thread.start()
+    thread.join()
+    assert ended
+    assert copy.deepcopy(model).fit(X, Y, verbose=0).epoch == [0]
 
 
 def test_ignored_classes_are_refused():
@@ -196,6 +280,37 @@ def test_what_is_no_callback_is_refused(callbacks):
 def test_validation_data_are_refused_before_the_first_epoch(data, error):
     with pytest.raises(error, match=r"`validation_data` must be .*Received: "):
         fit(validation_data=data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ((X, np.eye(3)[Y]), ValueError, "labels that fit .*`y` is one-hot"),
+        ((X, Y + 1), ValueError, "labels that fit .*n_classes=3"),
+        ((X, Y + 0.5), ValueError, "labels that fit .*whole numbers"),
+        ((X, Y.astype(str)), TypeError, "labels that fit .*must be numbers"),
+        ((X[:0], Y[:0]), ValueError, "labels that fit .*at least one label"),
+        ((X[:, :4], Y), ValueError, r"inputs as the model .*\(None, 6\)"),
+        ((X.astype(str), Y), ValueError, "inputs as the model"),
+    ],
+    ids=["one-hot", "range", "half", "text", "none", "width", "text in x"],
+)
+def test_validation_arrays_are_checked_before_the_first_epoch(data, error, message):
+    begun = []
+    told = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: begun.append(1))
+    with pytest.raises(error, match=rf"`validation_data` must have {message}"):
+        fit(validation_data=data, callbacks=[told])
+    assert not begun
+
+
+def test_validation_labels_may_be_mixed():
+    """As those of mixup; class indices would be one-hot too."""
+    soft = 0.9 * np.eye(3)[Y] + 0.1 / 3
+    model = compiled(network(), loss="categorical_crossentropy")
+    _, history = fit(model, y=np.eye(3)[Y], validation_data=(X, soft))
+    assert np.isfinite(history.history["val_loss"]).all()
+    with pytest.raises(ValueError, match=r"labels that fit .*a column for each of 3"):
+        fit(model, y=np.eye(3)[Y], validation_data=(X, np.eye(4)[Y]))
 
 
 def test_validation_data_without_end_are_refused():

@@ -10,7 +10,12 @@ from keras_dos import _keras
 
 
 class ClassCounts(keras.metrics.Metric):
-    """Hits, samples and predictions of each class, from which a measure follows."""
+    """Hits, samples and predictions of each class, from which a measure follows.
+
+    A sample whose prediction has a NaN is missed and counts as predicted for no class,
+    so that a network that gives nothing else scores 0, the worst. A measure of NaN
+    could be the best of a callback for good, since nothing is larger.
+    """
 
     def __init__(self, name: str, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -44,6 +49,7 @@ class ClassCounts(keras.metrics.Metric):
         given = _indices(y_true, n)
         y = ops.cast(given, "int32")
         predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        given_up = ops.any(ops.isnan(ops.cast(y_pred, "float32")), axis=-1)
         weights = ops.ones_like(y, dtype="float64")
         if sample_weight is not None:
             _check_weights(sample_weight, y)
@@ -52,10 +58,11 @@ class ClassCounts(keras.metrics.Metric):
         message = f"`y_true` must hold classes from 0 to {n - 1}. Received:"
         tf.debugging.Assert(valid, [message, y])
         y = ops.clip(y, 0, n - 1)
-        hits = ops.where(y == predicted, weights, 0.0)
+        predictions = ops.where(given_up, 0.0, weights)
+        hits = ops.where(y == predicted, predictions, 0.0)
         counts = [
             ops.segment_sum(values, classes, num_segments=n)
-            for values, classes in ((hits, y), (weights, y), (weights, predicted))
+            for values, classes in ((hits, y), (weights, y), (predictions, predicted))
         ]
         # XLA drops the assertion, so wrong labels must show in the result.
         self._counts.assign_add(ops.where(valid, ops.stack(counts), float("nan")))

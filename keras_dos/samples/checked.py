@@ -93,7 +93,8 @@ class CheckedSource:
         batches = self._source.batches(ids, seeds)
         _check_rows(_spec("batches", batches))
         # A source may have batches of its own, such as one that ends with each file.
-        return asserted(batches.rebatch(self.batch_size), ids, self.classes)
+        batches = batches.rebatch(self.batch_size)
+        return asserted(batches, ids, self.classes, self.batch_size)
 
 
 def _spec(name: str, dataset: Any) -> Any:

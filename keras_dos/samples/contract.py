@@ -19,10 +19,18 @@ _PLACES = (
     "`batches` of the source must yield each place of an epoch once. Received: some of "
     "them twice or never, of this number of places:"
 )
+_ENDED = (
+    "`batches` of the source must yield each place of an epoch once, in each pass: a "
+    "generator must begin anew, and `.take(n)` leave none out. Received: a dataset "
+    "that ends before all places have come, of this number:"
+)
 
 
 def asserted(
-    batches: tf.data.Dataset, ids: tf.Tensor, classes: NDArray[np.int64]
+    batches: tf.data.Dataset,
+    ids: tf.Tensor,
+    classes: NDArray[np.int64],
+    batch_size: int,
 ) -> tf.data.Dataset:
     """Return batches to train on whose passes end in an error if they are not right.
 
@@ -30,17 +38,19 @@ def asserted(
     a weight that is not finite, or at the end of a pass without each place once.
 
     Args:
-        batches: What `SampleSource.batches` returns, of known rank.
+        batches: What `SampleSource.batches` returns, of known rank, all but the last
+            batch of `batch_size` samples.
         ids: The sample for each place of an epoch, shape (z,), int64.
         classes: The class of each sample, shape (m,).
+        batch_size: Samples per batch.
 
     Example:
         >>> ids, y = tf.constant([1, 0], tf.int64), np.array([5, 7])
         >>> right = tf.data.Dataset.from_tensors((tf.range(2, dtype=tf.int64), (
         ...     tf.constant([10.0, 20.0]), tf.constant([7, 5]))))
-        >>> len(list(asserted(right, ids, y)))
+        >>> len(list(asserted(right, ids, y, batch_size=2)))
         1
-        >>> len(list(asserted(right, ids, y[::-1])))
+        >>> len(list(asserted(right, ids, y[::-1], batch_size=2)))
         Traceback (most recent call last):
         tensorflow.python...InvalidArgumentError: ...labels that are not...
     """
@@ -65,7 +75,15 @@ def asserted(
         with tf.control_dependencies(checks):
             return tf.identity(seen), batch
 
-    return batches.scan(tf.zeros(3, tf.int64), check)
+    passed = batches.scan(tf.zeros(3, tf.int64), check)
+
+    def end(i: tf.Tensor) -> tf.data.Dataset:
+        with tf.control_dependencies([tf.debugging.Assert(i < 0, [_ENDED, z])]):
+            return passed.take(tf.zeros([], tf.int64))
+
+    # It is reached only if there are fewer batches.
+    ended = tf.data.Dataset.range(1).flat_map(end)
+    return passed.concatenate(ended).take(-(-z // batch_size))
 
 
 def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:

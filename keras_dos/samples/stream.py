@@ -22,10 +22,11 @@ WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 
 _ORDER = (
     "The dataset does not yield the same samples in the same order in each pass, so "
-    "neighbors would belong to other samples. Remove .shuffle() or give it "
+    "neighbors would belong to other samples. Remove .shuffle() or give it a seed and "
     "reshuffle_each_iteration=False; read files in a fixed order, with shuffle=False "
-    "in list_files; let a generator begin anew in each pass; or let samples carry "
-    "their ids: dataset.enumerate() before .shuffle() and .batch(). Received: "
+    "in list_files and without deterministic=False; let a generator begin anew in each "
+    "pass; or let samples carry their ids: dataset.enumerate() before .shuffle() and "
+    ".batch(). Received: "
 )
 _CHANGED = (
     f"{_ORDER}labels, or a number of samples, that differ from those of the first pass."

@@ -299,6 +299,41 @@ def test_a_source_that_skips_or_repeats_places_is_refused(broken):
         trained(Broken())
 
 
+@pytest.mark.parametrize("batches", [0, 1, -1])
+def test_a_source_that_ends_early_is_refused(batches):
+    class Ends(ById):
+        def batches(self, ids, seeds):
+            whole = super().batches(ids, seeds)
+            steps = -(-ids.shape[0] // self.batch_size)
+            return whole.take(batches % steps)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"ends before all places"):
+        trained(Ends())
+
+
+def test_a_source_that_gives_nothing_in_the_next_epoch_is_refused():
+    class Once(ById):
+        left = True
+
+        def batches(self, ids, seeds):
+            def generate():
+                z = ids.shape[0] if self.left else 0
+                self.left = z == 1  # Not after a whole epoch.
+                for start in range(0, z, self.batch_size):
+                    yield np.arange(start, min(start + self.batch_size, z))
+
+            def rows(place):
+                i = tf.gather(ids, place)
+                return place, (self._rows(i), tf.gather(self.classes, i))
+
+            return tf.data.Dataset.from_generator(
+                generate, output_signature=tf.TensorSpec([None], tf.int64)
+            ).map(rows)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"ends before all places"):
+        trained(Once())
+
+
 class Frozen(ById):
     """Reads `ids` once, when its values are not yet those of an epoch."""
 

@@ -259,6 +259,29 @@ def test_a_dataset_that_shuffles_is_refused_at_once(labels):
     Stream(rows.shuffle(M).batch(8).cache())
 
 
+@pytest.mark.parametrize("each", [True, False])
+def test_a_shuffle_within_interleave_is_refused_at_once(each):
+    """Of one class: labels would not tell."""
+    tf.random.set_seed(None)  # With one, shuffles in functions have seeds.
+    rows = tf.data.Dataset.from_tensor_slices((PIXELS, Y * 0))
+
+    def mixed(seed=None):
+        return tf.data.Dataset.range(2).interleave(
+            lambda i: rows.shard(2, i).shuffle(M, seed, each), cycle_length=2
+        )
+
+    def passes(data):
+        return [[int(x[0]) for x, _ in data] for _ in range(3)]
+
+    orders = passes(mixed())
+    assert orders[0] != orders[1] or orders[1] != orders[2]
+    with pytest.raises(ValueError, match=r"same order in each pass.*that reshuffles"):
+        Stream(mixed().batch(8))
+    first, *others = passes(mixed(seed=1))
+    assert others == [first, first]
+    assert Stream(mixed(seed=1).batch(8)).classes.tolist() == [0] * M
+
+
 def test_a_dataset_that_hides_how_it_shuffles_is_refused():
     rng = np.random.default_rng(0)  # Another order in each pass.
     shuffled = tf.data.Dataset.from_generator(

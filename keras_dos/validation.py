@@ -1,0 +1,51 @@
+"""Validation arrays that would end a training only after its first epoch."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_dos.compiled_loss import check_label_form
+from keras_dos.labels import labels_of, sparse_labels
+
+
+def check_validation(model: keras.Model, data: Any) -> None:
+    """Raise unless a DOSModel can evaluate validation arrays.
+
+    Of datasets nothing is read before its time: it may be long until their first batch.
+
+    Args:
+        model: A compiled DOSModel.
+        data: `validation_data` of `fit`, in a form that Keras takes.
+
+    Raises:
+        TypeError: If labels are not numbers.
+        ValueError: If labels are not those of the classes or of the loss, if there are
+            none, or if the model does not take the inputs.
+    """
+    if not isinstance(data, list | tuple):
+        return
+    x, y, *_ = data
+    n = model.head.output_shape[-1]
+    with labels_of("validation_data"):
+        check_label_form(model.loss, y.shape)
+        if len(y.shape) < 2 or y.shape[1] == 1:
+            sparse_labels(np.asarray(y), n)
+        elif y.shape[1:] != (n,):  # In columns there may be any probabilities.
+            raise ValueError(
+                f"a column for each of {n}. Received: shape {tuple(y.shape)}."
+            )
+    parts = tf.nest.flatten(x)
+    if all(isinstance(part, np.ndarray | tf.Tensor) for part in parts):
+        try:
+            for part in parts:
+                keras.backend.standardize_dtype(part.dtype)  # As Keras will.
+            model.classifier(
+                tf.nest.map_structure(lambda part: tf.convert_to_tensor(part[:1]), x)
+            )
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            raise ValueError(
+                "`validation_data` must have inputs as the model takes them. "
+                f"Received: {error}"
+            ) from error
