@@ -181,7 +181,7 @@ def check_metrics(model: keras.Model) -> None:
 
 
 def check_names_of_metrics(model: keras.Model) -> None:
-    """Raise if a metric has a name of `LOGS`, where it would be overwritten.
+    """Raise if a metric has a name of `LOGS`, or "loss": one would hide the other.
 
     Args:
         model: A compiled DOSModel.
@@ -194,8 +194,11 @@ def check_names_of_metrics(model: keras.Model) -> None:
         metrics += keras.tree.flatten(_keras.compiled(model, argument))
     names = [getattr(m, "name", getattr(m, "__name__", m)) for m in metrics]
     taken = [name for name in LOGS if name in names]
+    if names.count("loss") > 1:  # Keras' own is one of them.
+        taken.append("loss")
     if taken:
         raise ValueError(
-            "`metrics` must not have the names of what OverloadingCallback adds to the "
-            f"logs, {', '.join(LOGS)}: name them otherwise. Received: {taken}."
+            "`metrics` must not have the names of what a training with "
+            f"OverloadingCallback logs, {', '.join(LOGS)} and loss: name them "
+            f"otherwise. Received: {taken}."
         )

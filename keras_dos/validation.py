@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_dos.compiled_loss import check_label_form
 from keras_dos.labels import labels_of, sparse_labels
+from keras_dos.samples.arrays import check_weights
 
 
 def check_validation(model: keras.Model, data: Any) -> None:
@@ -22,11 +23,12 @@ def check_validation(model: keras.Model, data: Any) -> None:
     Raises:
         TypeError: If labels are not numbers.
         ValueError: If labels are not those of the classes or of the loss, if there are
-            none, or if the model does not take the inputs.
+            none, if weights are not one per sample, or if the model does not take the
+            inputs.
     """
     if not isinstance(data, list | tuple):
         return
-    x, y, *_ = data
+    x, y, *weights = data
     n = model.head.output_shape[-1]
     with labels_of("validation_data"):
         check_label_form(model.loss, y.shape)
@@ -36,6 +38,9 @@ def check_validation(model: keras.Model, data: Any) -> None:
             raise ValueError(
                 f"a column for each of {n}. Received: shape {tuple(y.shape)}."
             )
+    for weight in weights:
+        if weight is not None:
+            check_weights("validation_data", tf.convert_to_tensor(weight))
     parts = tf.nest.flatten(x)
     if all(isinstance(part, np.ndarray | tf.Tensor) for part in parts):
         try:

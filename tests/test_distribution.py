@@ -24,7 +24,7 @@ from toy import blobs, compiled, largest_difference, penalized
 
 from keras_dos import DOSModel, OverloadingCallback
 from keras_dos.metrics import BalancedAccuracy, MacroF1
-from keras_dos.samples import Indexed, Stream
+from keras_dos.samples import Indexed, InMemory, Stream
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 """
@@ -180,11 +180,22 @@ try:
     model.fit(x, y, batch_size=7, verbose=0, callbacks=[OverloadingCallback()])
 except ValueError as error:
     assert "a multiple of the 2 replicas" in str(error), error
+
+
+class Ends(InMemory):
+    def batches(self, ids, seeds):
+        return super().batches(ids, seeds).take(1)
+
+
+try:
+    model.fit(Ends(x, y), verbose=0, callbacks=[OverloadingCallback()])
+except tf.errors.InvalidArgumentError as error:
+    assert "ends before all places have come" in str(error), error
     print("equal")
 """
 
 
-def test_a_batch_that_replicas_cannot_share_is_refused():
+def test_batches_that_replicas_cannot_share_and_early_ends_are_refused():
     prints_equal(ODD_SIZE)
 
 

@@ -101,9 +101,10 @@ def embedding_loss(y, p):
     [
         [keras.metrics.Mean("refresh_time")],
         [embedding_loss],
+        ["accuracy", keras.metrics.SparseCategoricalAccuracy("loss")],
         {"probabilities": ["accuracy", keras.metrics.Mean("minority_variance")]},
     ],
-    ids=["object", "function", "dict"],
+    ids=["object", "function", "loss", "dict"],
 )
 def test_metrics_named_as_our_logs_are_refused(argument, metrics):
     """The logs had ours in their place."""
@@ -292,8 +293,9 @@ def test_validation_data_are_refused_before_the_first_epoch(data, error):
         ((X[:0], Y[:0]), ValueError, "labels that fit .*at least one label"),
         ((X[:, :4], Y), ValueError, r"inputs as the model .*\(None, 6\)"),
         ((X.astype(str), Y), ValueError, "inputs as the model"),
+        ((X, Y, np.ones((78, 2))), ValueError, "one number per sample as weight"),
     ],
-    ids=["one-hot", "range", "half", "text", "none", "width", "text in x"],
+    ids=["one-hot", "range", "half", "text", "none", "width", "text in x", "weights"],
 )
 def test_validation_arrays_are_checked_before_the_first_epoch(data, error, message):
     begun = []

@@ -121,7 +121,8 @@ def _check_order(name: str, dataset: tf.data.Dataset) -> None:
         raise ValueError(
             f"`{name}` must be a dataset with the same order in each pass, or "
             "positions would mean other samples: shuffle after the selection, or with "
-            "reshuffle_each_iteration=False; give `sample_from_datasets` a seed. "
+            "a seed and reshuffle_each_iteration=False; give `sample_from_datasets` a "
+            "seed; leave out deterministic=False. "
             f"Received: a dataset that reshuffles, {dataset}."
         )
 

@@ -55,17 +55,21 @@ def asserted(
         tensorflow.python...InvalidArgumentError: ...labels that are not...
     """
     z = int(ids.shape[0])
+    steps = -(-z // batch_size)
     # Number, sum and sum of squares of all places: equal for equal sets of places,
     # and hardly ever for others. Modulo 2^64, as TensorFlow counts.
     whole = z, z * (z - 1) // 2, z * (z - 1) * (2 * z - 1) // 6
     expected = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
 
-    def check(seen: tf.Tensor, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+    def check(
+        before: tuple[tf.Tensor, tf.Tensor], batch: tuple[Any, Any]
+    ) -> tuple[Any, Any]:
+        step, seen = before[0] + 1, before[1]
         places, (_, y, *weights) = batch
         inside = tf.clip_by_value(places, 0, z - 1)
         asked = tf.gather(classes, tf.gather(ids, inside))
         seen += tf.stack([tf.reduce_sum(places**power) for power in range(3)])
-        once = (seen[0] < z) | tf.reduce_all(seen == expected)
+        once = (step < steps) | tf.reduce_all(seen == expected)
         once &= tf.reduce_all(places == inside)
         checks = [
             tf.debugging.Assert(once, [_PLACES, z]),
@@ -73,17 +77,19 @@ def asserted(
             *(tf.debugging.Assert(_are_finite(w), [_WEIGHTS, w]) for w in weights),
         ]
         with tf.control_dependencies(checks):
-            return tf.identity(seen), batch
+            return (step, tf.identity(seen)), batch
 
-    passed = batches.scan(tf.zeros(3, tf.int64), check)
+    start = tf.zeros([], tf.int64), tf.zeros(3, tf.int64)
+    passed = batches.scan(start, check)
 
     def end(i: tf.Tensor) -> tf.data.Dataset:
         with tf.control_dependencies([tf.debugging.Assert(i < 0, [_ENDED, z])]):
             return passed.take(tf.zeros([], tf.int64))
 
-    # It is reached only if there are fewer batches.
-    ended = tf.data.Dataset.range(1).flat_map(end)
-    return passed.concatenate(ended).take(-(-z // batch_size))
+    # It is reached only if there are fewer batches; of several replicas each asks, and
+    # the error of the last one is that which `fit` raises.
+    ended = tf.data.Dataset.counter().flat_map(end)
+    return passed.concatenate(ended).take(steps)
 
 
 def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:

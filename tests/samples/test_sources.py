@@ -311,6 +311,16 @@ def test_a_source_that_ends_early_is_refused(batches):
         trained(Ends())
 
 
+def test_a_source_whose_last_batch_is_short_is_refused():
+    class Short(ById):
+        def batches(self, ids, seeds):
+            samples = super().batches(ids, seeds).unbatch().take(ids.shape[0] - 1)
+            return samples.batch(self.batch_size)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"each place .* once"):
+        trained(Short())
+
+
 def test_a_source_that_gives_nothing_in_the_next_epoch_is_refused():
     class Once(ById):
         left = True
