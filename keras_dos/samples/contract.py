@@ -80,16 +80,19 @@ def asserted(
             return (step, tf.identity(seen)), batch
 
     start = tf.zeros([], tf.int64), tf.zeros(3, tf.int64)
-    passed = batches.scan(start, check)
+    return _to_the_end(batches.scan(start, check), steps, z)
+
+
+def _to_the_end(batches: tf.data.Dataset, steps: int, z: int) -> tf.data.Dataset:
+    """Return the first batches, or an error where there are fewer."""
 
     def end(i: tf.Tensor) -> tf.data.Dataset:
         with tf.control_dependencies([tf.debugging.Assert(i < 0, [_ENDED, z])]):
-            return passed.take(tf.zeros([], tf.int64))
+            return batches.take(tf.zeros([], tf.int64))
 
-    # It is reached only if there are fewer batches; of several replicas each asks, and
-    # the error of the last one is that which `fit` raises.
+    # Again and again: of several replicas each asks, and `fit` may raise any answer.
     ended = tf.data.Dataset.counter().flat_map(end)
-    return passed.concatenate(ended).take(steps)
+    return batches.concatenate(ended).take(steps)
 
 
 def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:
