@@ -126,9 +126,11 @@ class Stream:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
         asked = np.zeros(len(self.classes), bool)
         asked[ids] = True
+        with tf.device("CPU:0"):
+            is_asked = tf.constant(asked)
 
         def kept(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
-            rows = tf.where(tf.gather(asked, i))[:, 0]
+            rows = tf.where(tf.gather(is_asked, i))[:, 0]
             return tf.gather(i, rows), gather_rows(row[0], rows)
 
         found = self._checked().map(kept).filter(lambda i, x: tf.size(i) > 0)
@@ -172,11 +174,13 @@ class Stream:
         Not windows: each function that passes these on keeps more of them in memory.
         """
         m = len(self.classes)
+        with tf.device("CPU:0"):
+            classes = tf.constant(self.classes)
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             x, y, *weight = row
             row = x, y, *(tf.reshape(w, [-1]) for w in weight)
-            known = tf.gather(self.classes, tf.clip_by_value(i, 0, m - 1))
+            known = tf.gather(classes, tf.clip_by_value(i, 0, m - 1))
             same = (i >= 0) & (i < m) & have_classes(row[1], known)
             with tf.control_dependencies([tf.Assert(tf.reduce_all(same), [_CHANGED])]):
                 return tf.identity(i), row

@@ -10,6 +10,7 @@ from toy import blobs, compiled, largest_difference, network
 
 from keras_dos import OverloadingCallback
 from keras_dos.samples import InMemory, SampleSource, Stream, bounded
+from keras_dos.samples.checked import checked
 
 WEIGHTS = np.linspace(0.5, 2.0, M).astype("float32")
 
@@ -191,6 +192,26 @@ def test_each_epoch_is_one_pass():
     before = counted.passes
     for epoch, _ in enumerate(epochs_of(source)):
         assert counted.passes - before == epoch + 1
+
+
+def test_functions_hold_nothing_as_long_as_the_labels():
+    """TensorFlow copies constants in functions many times as each pass starts."""
+    m = 5000
+    x, y = np.zeros((m, 1), "float32"), np.arange(m) % 3
+    source = checked(Stream(dataset(100, x=x, y=y)))
+    ids = tf.range(m, dtype=tf.int64)
+    for passes in (source.batches(ids, ids), source.inputs(np.arange(m), 100)):
+        variant = tf.data.experimental.to_variant(passes)
+        graph = tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy()
+        library = tf.compat.v1.GraphDef.FromString(graph).library
+        sizes = [
+            node.attr["value"].ByteSize()
+            for function in library.function
+            for node in function.node_def
+            if node.op == "Const"
+        ]
+        assert sizes
+        assert max(sizes) < m
 
 
 def test_labels_save_the_first_pass():
