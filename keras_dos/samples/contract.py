@@ -90,13 +90,18 @@ def asserted(
 def _to_the_end(batches: tf.data.Dataset, steps: int, z: int) -> tf.data.Dataset:
     """Return the first batches, or an error where there are fewer."""
 
-    def end(i: tf.Tensor) -> tf.data.Dataset:
+    def end(i: tf.Tensor) -> Any:
         with tf.control_dependencies([tf.debugging.Assert(i < 0, [_ENDED, z])]):
-            return batches.take(tf.zeros([], tf.int64))
+            return tf.nest.map_structure(_like, batches.element_spec)
 
     # Again and again: of several replicas each asks, and `fit` may raise any answer.
-    ended = tf.data.Dataset.counter().flat_map(end)
+    ended = tf.data.Dataset.counter().map(end)
     return batches.concatenate(ended).take(steps)
+
+
+def _like(spec: tf.TensorSpec) -> tf.Tensor:
+    """Return a tensor that fits a spec, of nothing where that leaves it open."""
+    return tf.zeros([n or 0 for n in spec.shape], spec.dtype)
 
 
 def have_classes(y: Any, classes: tf.Tensor) -> tf.Tensor:
