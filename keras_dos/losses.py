@@ -194,7 +194,7 @@ def _masked(terms: Tensor, mask: Tensor | None, value: float) -> Tensor:
 
 def _check_shape(name: str, value: Tensor, expected: Any) -> None:
     """Raise where a shape that is known before the step runs would broadcast."""
-    if not value.shape.is_compatible_with(expected):
+    if not tf.TensorShape(value.shape).is_compatible_with(expected):
         raise ValueError(
             f"`{name}` must have shape {tuple(expected)}, as the other arguments have "
             f"it. Received: shape {tuple(value.shape)}."

@@ -219,7 +219,11 @@ class Table:
     "read",
     [sparse_labels, class_counts, make_imbalanced, lambda y: classwise_report(y, P)],
 )
-@pytest.mark.parametrize("columns", [[0, 2], [1, 0], np.array([1, 2])])
+@pytest.mark.parametrize(
+    "columns",
+    [[0, 2], [1, 0], np.array([1, 2]), [0.0, 2.0], [0.0, np.nan], ["0", "2"]],
+    ids=str,
+)
 def test_columns_that_are_not_the_classes_are_refused(read, columns):
     message = r"labels` must have a column for each class.* with the columns \["
     with pytest.raises(ValueError, match=message):
@@ -231,7 +235,9 @@ def test_probabilities_are_in_the_order_of_the_classes():
         classwise_report([0, 1], Table(P, [1, 0]))
 
 
-@pytest.mark.parametrize("columns", [[0, 1], ["no", "yes"]])
+@pytest.mark.parametrize(
+    "columns", [[0, 1], [0.0, 1.0], ["0", "1"], ["no", "yes"], ["y_3", "2"]], ids=str
+)
 def test_columns_in_order_or_with_names_are_read(columns):
     assert class_counts(Table(np.eye(2), columns)).tolist() == [1, 1]
     report = classwise_report([0, 1], Table(P, columns))
@@ -270,3 +276,29 @@ def test_a_masked_array_without_masked_values_is_an_array():
 
 def test_the_prior_of_huge_counts_is_no_other():
     assert class_prior([2**62] * 4).tolist() == [0.25] * 4
+
+
+class OnADevice:
+    """Values that NumPy cannot read, as of a tensor of another library on a GPU."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no values on this side")
+
+
+def test_values_that_cannot_be_read_are_refused_by_name():
+    message = (
+        r"`labels` must be an array.*Received: a OnADevice.*no values on this side"
+    )
+    with pytest.raises(TypeError, match=message):
+        class_counts(OnADevice())
+    with pytest.raises(TypeError, match=r"^`probabilities` must be an array"):
+        classwise_report([0, 1], OnADevice())
+
+
+def test_labels_of_a_graph_are_refused_by_name():
+    @tf.function
+    def count(labels):
+        return class_counts(labels)
+
+    with pytest.raises(TypeError, match=r"`labels` must be an array.* SymbolicTensor"):
+        count(tf.constant([0, 1]))

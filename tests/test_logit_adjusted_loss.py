@@ -110,6 +110,13 @@ def test_predictions_of_more_than_one_label_are_refused():
         LogitAdjustedCrossentropy([30, 10])(np.ones((2, 3)), np.full((2, 3, 2), 0.5))
 
 
+@pytest.mark.parametrize("labels", [np.eye(2), np.zeros((2, 4)), np.zeros((2, 1, 3))])
+def test_labels_of_another_shape_are_refused(labels):
+    message = r"`y_true` must have shape .*\(b, 3\).*Received: shape \(2, "
+    with pytest.raises(ValueError, match=message):
+        LogitAdjustedCrossentropy(COUNTS)(labels, np.full((2, 3), 1 / 3))
+
+
 def test_another_number_of_classes_is_refused():
     loss = LogitAdjustedCrossentropy([1, 2])
     with pytest.raises(ValueError, match=r"Received: 2 numbers, .*shape \(5, 3\)"):

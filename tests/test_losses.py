@@ -234,3 +234,12 @@ def test_shapes_need_not_be_known_before_the_step():
 
     expected = both.python_function(f, slots, w, h)
     np.testing.assert_allclose(both(f, slots, w, h), expected, rtol=1e-6)
+
+
+def test_distances_may_be_part_of_a_functional_model():
+    embedding, slots = keras.Input((2,)), keras.Input((3, 2))
+    model = keras.Model([embedding, slots], losses.squared_distances(embedding, slots))
+    values = np.ones((1, 2), np.float32), np.zeros((1, 3, 2), np.float32)
+    np.testing.assert_array_equal(model(values), [[2, 2, 2]])
+    with pytest.raises(ValueError, match="`slots` must have shape"):
+        losses.squared_distances(embedding, keras.Input((3, 4)))

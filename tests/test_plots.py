@@ -353,6 +353,19 @@ def test_other_bad_arguments_of_embeddings_raise():
         plots.embeddings({"f": [["a", "b"]] * len(Y)}, Y)
 
 
+class Columns:
+    """Columns by name, as of a table of pandas."""
+
+    def __init__(self, columns):
+        self.keys, self.columns = columns.keys, columns
+
+    def __contains__(self, name):
+        return name in self.columns
+
+    def __getitem__(self, name):
+        return np.array(self.columns[name])
+
+
 @pytest.mark.slow
 def test_the_variance_of_a_training_is_drawn():
     x, y = blobs()
@@ -374,6 +387,9 @@ def test_epochs_without_a_round_have_no_point():
     assert axes.lines[1].get_xydata().tolist() == [[2, 5], [4, 3]]
     only = {"minority_variance": [1.0]}
     assert len(plots.in_class_variance({"one group": only}).axes[0].lines) == 1
+    # A table of pandas looks up its columns, but is no mapping.
+    table = Columns(only)
+    assert len(plots.in_class_variance({"table": table}).axes[0].lines) == 1
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,13 @@ def softmax(n=3, **kwargs):
     return keras.layers.Dense(n, activation="softmax", **kwargs)
 
 
+def test_counts_that_change_later_do_not_change_the_layer():
+    counts = np.array(COUNTS)
+    layer = LogitShift(counts, 1.0)
+    counts[:] = 1
+    assert layer.get_config()["class_counts"] == list(COUNTS)
+
+
 @pytest.mark.parametrize("tau", [-0.7, 0.0, 2.5])
 def test_a_dos_model_answers_shifted_probabilities_and_the_same_embedding(tau):
     model = network()

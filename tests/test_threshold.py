@@ -104,6 +104,15 @@ def test_no_threshold_costs_less(seed, costs):
     assert choice.costs == costs
 
 
+@pytest.mark.parametrize("ratio", [1e11, 1e13, 1e18])
+def test_a_huge_cost_does_not_hide_a_small_one(ratio):
+    y = [0, 0, 0, 1, 1]
+    p = [[0.4, 0.6], [0.35, 0.65], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]
+    for costs in ((1, ratio), (1 / ratio, 1)):
+        choice = choose_threshold(y, p, costs=costs)
+        assert (choice.threshold, choice.value) == (pytest.approx(0.725), 0)
+
+
 def test_the_class_is_never_predicted_if_that_costs_least():
     y = [1, 0, 0, 0]
     p = [[0.6, 0.4], [0.2, 0.8], [0.5, 0.5], [0.3, 0.7]]

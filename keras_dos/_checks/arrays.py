@@ -10,7 +10,12 @@ from keras_dos._checks.classes import columns_in_class_order
 
 
 def array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array; raise ValueError if rows differ in length or values are masked.
+    """Return an array.
+
+    Raises:
+        TypeError: If it has no values to read, as a tensor in a `tf.function` or on a
+            device of another library.
+        ValueError: If rows differ in length or values are masked.
 
     Example:
         >>> array("labels", np.ma.array([0, 1], mask=[False, True]))
@@ -26,8 +31,12 @@ def array(name: str, value: Any) -> NDArray[Any]:
         )
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"`{name}` must be an array. Received: {error}") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(
+            f"`{name}` must be an array, or what NumPy makes one of. Received: a "
+            f"{type(value).__name__} that it does not: {error}"
+        ) from error
 
 
 def real_array(name: str, value: Any) -> NDArray[Any]:

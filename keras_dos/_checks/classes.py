@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dos._checks.numbers import is_integer
+from keras_dos._checks.numbers import is_integer, is_number
 
 
 def class_id(name: str, value: Any, counts: NDArray[np.int64]) -> int:
@@ -133,8 +133,9 @@ def columns_in_class_order(name: str, value: Any) -> None:
     if columns is None or callable(columns):
         return
     found = list(columns)
-    numbered = len(found) > 1 and all(map(is_integer, found))
-    if numbered and found != list(range(len(found))):
+    numbers = [_number_of(column) for column in found]
+    numbered = len(found) > 1 and None not in numbers
+    if numbered and numbers != list(range(len(found))):
         raise ValueError(
             f"`{name}` must have a column for each class, in order from 0 on: what "
             "`get_dummies` of pandas returns leaves out classes without samples. Pass "
@@ -142,3 +143,14 @@ def columns_in_class_order(name: str, value: Any) -> None:
             "columns are in order under other numbers, `to_numpy()`. "
             f"Received: {name} with the columns {found[:10]}."
         )
+
+
+def _number_of(column: Any) -> float | None:
+    """Return the number that a column is named by, or None.
+
+    Labels with gaps are floats to pandas, with NaN for those that are missing; columns
+    that were read from a file are strings.
+    """
+    if isinstance(column, str) and column.isdecimal():
+        return float(column)
+    return float(column) if is_number(column) else None

@@ -1,5 +1,6 @@
 """What all choices on validation data share: a measure, and how ties are broken."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -43,5 +44,12 @@ def first_best(values: list[float]) -> int:
         >>> first_best([0.1, 0.3, 0.1 + 0.2])
         1
     """
-    enough = max(values) - _ROUNDING * max(map(abs, values))
-    return next(i for i, value in enumerate(values) if value >= enough)
+    best = max(values)
+    # Near 0, what cancels leaves rounding behind. A large value, such as the cost of a
+    # candidate that nobody wants, must not make small ones equal.
+    near = _ROUNDING * min(1.0, max(map(abs, values)))
+    return next(
+        i
+        for i, value in enumerate(values)
+        if math.isclose(value, best, rel_tol=_ROUNDING, abs_tol=near)
+    )

@@ -176,7 +176,8 @@ def choose_threshold(
         priced = _two_costs(costs)
         thresholds = _candidates(upper, score)
         values = _mean_costs(score[of_class], score[~of_class], thresholds, priced)
-        gains = [-value for value in values]
+        # In units of the smaller cost, beside which no difference is rounding.
+        gains = [-value / min(priced) for value in values]
     best = first_best(gains)
     return ThresholdChoice(
         thresholds[best], values[best], values[0], class_index, support, priced

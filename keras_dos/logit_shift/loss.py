@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
@@ -72,7 +73,7 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
             y_pred: Class probabilities or logits, shape (b, n).
 
         Raises:
-            ValueError: If there are not n classes.
+            ValueError: If there are not n classes, or the labels have another shape.
         """
         y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
         n = len(self._prior)
@@ -91,6 +92,11 @@ class LogitAdjustedCrossentropy(keras.losses.Loss):
         if y_true.shape[1:] == y_pred.shape[1:]:
             y_true = ops.cast(y_true, "float32")
             return ops.categorical_crossentropy(y_true, adjusted, from_logits=True)
+        if tf.TensorShape(y_true.shape)[1:].num_elements() not in (None, 1):
+            raise ValueError(
+                f"`y_true` must have shape (b,) or (b, 1), or one-hot rows, (b, {n}). "
+                f"Received: shape {tuple(y_true.shape)}."
+            )
         y_true = ops.reshape(y_true, (-1,))
         return ops.sparse_categorical_crossentropy(y_true, adjusted, from_logits=True)
 

@@ -59,7 +59,7 @@ class LogitShift(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self._prior = training_prior(class_counts)
         self._tau = read_tau(tau)
-        self._class_counts = np.asarray(class_counts)
+        self._class_counts = np.array(class_counts)  # It may change.
 
     def build(self, input_shape: Any) -> None:
         """Raise unless there is a count for each class of the input."""

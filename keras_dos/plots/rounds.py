@@ -22,7 +22,8 @@ def in_class_variance(
 
     Args:
         histories: What `DOSModel.fit` with `OverloadingCallback` returned, or its
-            attribute `history`, by title; at most three trainings.
+            attribute `history`, or a table with its columns, by title; at most three
+            trainings.
 
     Returns:
         A figure with one panel per training: lines of the minority and the majority
@@ -63,11 +64,11 @@ def in_class_variance(
 def _variances(title: str, history: Any) -> dict[str, NDArray[np.float64]]:
     """Return the variance of each epoch, by group; NaN in epochs without a round."""
     logs = getattr(history, "history", history)
-    # A group without classes has none.
+    # A group without classes has none. A table of pandas, as of a CSVLogger, has keys.
     variances = {
         group: _by_epoch(logs[f"{group}_variance"])
         for group in GROUPS
-        if isinstance(logs, Mapping) and f"{group}_variance" in logs
+        if hasattr(logs, "keys") and f"{group}_variance" in logs
     }
     if not any(np.isfinite(values).any() for values in variances.values()):
         raise ValueError(

@@ -61,7 +61,7 @@ class ScannSearch:
         self.partition_above = _checks.integer(
             "partition_above", partition_above, minimum=self.brute_force_below
         )
-        self._scann = _import_scann()
+        _import_scann()
 
     def search(
         self, vectors: NDArray[np.float32], k: int
@@ -95,7 +95,7 @@ class ScannSearch:
 
     def _configured(self, points: NDArray[np.float32], count: int) -> Any:
         m, d = points.shape
-        builder = self._scann.builder(points, count, "squared_l2")
+        builder = _import_scann().builder(points, count, "squared_l2")
         if m <= self.brute_force_below or d < _MIN_HASHED_DIMENSIONS:
             return builder.score_brute_force()
         if m > self.partition_above:

@@ -124,8 +124,9 @@ def _read_header(image_bytes: Any) -> tuple[Any, Any]:
     def part(start: int, length: int) -> Any:
         return tf.strings.substr(head, start, length)
 
-    is_jpeg = part(0, len(_JPEG)) == _JPEG
-    is_png = (part(0, len(_PNG)) == _PNG) & (part(12, 4) == b"IHDR")
+    # Not `==`, which the NumPy behavior of TensorFlow has no strings for.
+    is_jpeg = tf.equal(part(0, len(_JPEG)), _JPEG)
+    is_png = tf.equal(part(0, len(_PNG)), _PNG) & tf.equal(part(12, 4), b"IHDR")
 
     def size_of_png() -> Any:
         size = tf.io.decode_raw(part(16, 8), tf.int32, little_endian=False)

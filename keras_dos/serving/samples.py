@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos import _checks
 from keras_dos.serving.inputs import ModelInputs
 
 # As many samples as `predict` takes at once, if they are not larger than this.
@@ -77,7 +78,7 @@ def _flat(inputs: ModelInputs, given: Any) -> list[NDArray[Any]]:
             "`warmup_inputs` must be arrays in the structure of the model's inputs, "
             f"{described}. Received: a {type(given).__name__}."
         ) from error
-    return [np.asarray(values) for values in keras.tree.flatten(given)]
+    return [_checks.array("warmup_inputs", v) for v in keras.tree.flatten(given)]
 
 
 def _check(array: NDArray[Any], spec: tf.TensorSpec) -> None:

@@ -1,5 +1,7 @@
 """Version folders: written in another folder, renamed when they are complete."""
 
+import fnmatch
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,8 @@ def local_folder(path: Any) -> Path:
 
     Raises:
         TypeError: If it is not a path.
-        ValueError: If it is empty, an address or a file, or has the largest version.
+        ValueError: If it is empty, an address or a file, if TensorFlow would not find
+            it again, or if it has the largest version.
 
     Example:
         >>> local_folder("saved_models/svhn").parts
@@ -26,6 +29,13 @@ def local_folder(path: Any) -> Path:
     """
     check_path("path", path)
     folder = Path(path).expanduser()
+    absolute = os.path.abspath(folder)
+    # TensorFlow takes the name of the weights for a pattern of names.
+    if not fnmatch.fnmatchcase(absolute, absolute):
+        raise ValueError(
+            "`path` must not have brackets, which no server finds again: TensorFlow "
+            f"reads them as a choice of characters. Received: {absolute!r}."
+        )
     if folder.exists():
         if not folder.is_dir():
             raise ValueError(f"`path` must not be a file. Received: path={path!r}.")

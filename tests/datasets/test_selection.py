@@ -192,6 +192,15 @@ def test_a_dataset_that_reshuffles_is_refused(read):
         read(dataset)
 
 
+@pytest.mark.parametrize("read", [make_imbalanced, lambda data: select(data, [1, 2])])
+def test_parallel_calls_that_do_not_keep_the_order_are_refused(read):
+    labels, images = labels_and_images()
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    mapped = dataset.map(lambda x, y: (x, y), num_parallel_calls=2, deterministic=False)
+    with pytest.raises(ValueError, match=r"same order.*leave out deterministic=False"):
+        read(mapped)
+
+
 @pytest.mark.parametrize(
     "fix",
     [

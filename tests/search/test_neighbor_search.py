@@ -4,6 +4,7 @@ Answers are compared with loops over all pairs.
 """
 
 import math
+import pickle
 
 import ml_dtypes
 import numpy as np
@@ -138,6 +139,24 @@ def test_two_calls_agree(engine):
     second = self_neighbors(vectors.copy(), 5, search)
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("size", [1e6, 1e10, 1e18])
+@pytest.mark.parametrize("engine", EXACT)
+def test_an_outlier_does_not_hide_the_others(engine, size):
+    others = normal(100, 8)
+    vectors = np.vstack([others, np.full((1, 8), size, np.float32)])
+    ids, _ = self_neighbors(vectors, 4, make(engine))
+    truth = [[other for _, other in row] for row in oracle(others, 4)]
+    assert ids[:-1].tolist() == truth
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_an_engine_can_be_copied_to_another_process(engine):
+    vectors = normal(30, 4)
+    copied = pickle.loads(pickle.dumps(make(engine)))
+    found = self_neighbors(vectors, 3, copied)[0]
+    np.testing.assert_array_equal(found, self_neighbors(vectors, 3, make(engine))[0])
 
 
 @pytest.mark.parametrize("block_size", [7, 1024])

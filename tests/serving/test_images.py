@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import keras
@@ -162,3 +164,31 @@ def test_warm_up_requests_must_not_be_refused(shape, images, needed, tmp_path):
 def test_a_limit_that_is_none_is_refused(value, error, message, tmp_path):
     with pytest.raises(error, match=message):
         export_servable(model_of((8, 8, 3)), tmp_path, max_image_pixels=value)
+
+
+WITH_NUMPY_BEHAVIOR = """
+import sys
+import keras
+import tensorflow as tf
+from keras_dos import export_servable
+
+tf.experimental.numpy.experimental_enable_numpy_behavior()
+layers = [keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()]
+model = keras.Sequential([*layers, keras.layers.Softmax()])
+print(export_servable(model, sys.argv[1], training_prior=[1, 1, 1],
+                      deployment_prior=[2, 1, 1]))
+"""
+
+
+@pytest.mark.slow
+def test_tensors_may_behave_as_those_of_numpy(tmp_path):
+    """A process cannot go back from it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_NUMPY_BEHAVIOR, tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    served = tf.saved_model.load(done.stdout.split()[-1]).signatures["images_bytes"]
+    answer = served(images_bytes=tf.constant([encoded(4, 4)]))["probabilities"]
+    np.testing.assert_allclose(answer, [[1, 0, 0]], atol=1e-6)

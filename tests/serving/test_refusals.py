@@ -140,6 +140,13 @@ def test_a_path_that_is_not_a_local_folder_is_refused(
     assert children(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["model[2]", "[lr=0.1]/model"])
+def test_a_path_that_tensorflow_does_not_find_again_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"`path` must not have brackets.*Received: "):
+        export_servable(network(), tmp_path / name)
+    assert children(tmp_path) == []
+
+
 def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "model").touch()
     with pytest.raises(ValueError, match="must not be a file"):
