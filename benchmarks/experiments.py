@@ -19,10 +19,12 @@ from benchmarks.suites import (
     TABLE_7,
     TABLE_8,
     TENFOLD,
+    THREE_TIMES_AS_LONG,
     TODAY,
     TODAY_AT_HALF_SIZE,
     TUNED_ON,
     back_rotation,
+    svhn,
 )
 
 SEEDS = range(5)
@@ -302,8 +304,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "recipes": Experiment(
         "DOS on top of what people train with",
-        TUNED_ON,
+        (svhn(0.9),),
         _fixed(*RECIPE_ROWS),
+    ),
+    "recipes_long": Experiment(
+        "DOS on top of augmentation, over a training three times as long",
+        (THREE_TIMES_AS_LONG,),
+        _fixed(*(row for row in RECIPE_ROWS if row.settings["name"] == "augmentation")),
     ),
     "table6": _comparison(
         "Table 6: the paper's comparison over reduction rates",

@@ -65,6 +65,12 @@ def cifar10_lt(ratio: int) -> Problem:
 BARS = (back_rotation(0.9), mnist(0.99), svhn(0.9))
 TUNED_ON = (back_rotation(0.9), svhn(0.9))
 LONG_TAIL = (cifar10_lt(10), cifar10_lt(100))
+THREE_TIMES_AS_LONG = replace(
+    svhn(0.9),
+    name="svhn_subset_p90_long",
+    title=f"{svhn(0.9).title}, 27 epochs",
+    epochs=27,
+)
 SVHN_RATES = (svhn(0.9), svhn(0.95), svhn(0.99))
 TABLE_6 = tuple(
     make(p) for make in (mnist, back_rotation, svhn) for p in (0.9, 0.95, 0.99)

@@ -533,9 +533,9 @@ def recipes(reader: Reader) -> str:
     ]
     return "\n".join(parts) + (
         f"\nBalanced accuracy in %, {reader.draws} draws, paired; the same steps for "
-        'all; all but the first with random shifts of an eighth of the image. "No '
-        'neighbors" has the over-sampling and the adjusted H of the rounds, k = 0. '
-        "Mixup with rounds mixes in the warm-up alone.\n"
+        'all; all but "no augmentation" with random shifts of up to an eighth of the '
+        'image. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
+        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
     )
 
 
@@ -577,6 +577,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "defaults": ablations,
     "many": worst_cases,
     "recipes": recipes,
+    "recipes_long": recipes,
     "resnet": residual,
     "resnet_half": residual,
     "table5": table_5,
