@@ -198,7 +198,6 @@ def uniform(exists, rng):
         ({"weight_sampler": uniform}, "weight_sampler='draw_weights' there"),
         ({"class_weight": {0: 2.0}}, "class_weight.0=None there .*=2.0 here"),
     ],
-    ids=str,
 )
 def test_the_backup_of_other_settings_is_refused(backed_up, changed, named):
     with pytest.raises(ValueError, match=rf"backup of this training.*{named}"):
