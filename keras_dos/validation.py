@@ -41,16 +41,28 @@ def check_validation(model: keras.Model, data: Any) -> None:
     for weight in weights:
         if weight is not None:
             check_weights("validation_data", tf.convert_to_tensor(weight))
+    _check_inputs(model, x)
+
+
+def _check_inputs(model: keras.Model, x: Any) -> None:
     parts = tf.nest.flatten(x)
-    if all(isinstance(part, np.ndarray | tf.Tensor) for part in parts):
-        try:
-            for part in parts:
+    if not all(isinstance(part, np.ndarray | tf.Tensor) for part in parts):
+        return
+    try:
+        for part in parts:
+            if not _are_strings(part):
                 keras.backend.standardize_dtype(part.dtype)  # As Keras will.
-            model.classifier(
-                tf.nest.map_structure(lambda part: tf.convert_to_tensor(part[:1]), x)
-            )
-        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-            raise ValueError(
-                "`validation_data` must have inputs as the model takes them. "
-                f"Received: {error}"
-            ) from error
+        first = tf.nest.map_structure(lambda part: tf.convert_to_tensor(part[:1]), x)
+        # Layers that augment images draw from their seeds if they are not told.
+        model.classifier(first, training=False)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(
+            "`validation_data` must have inputs as the model takes them. "
+            f"Received: {error}"
+        ) from error
+
+
+def _are_strings(part: Any) -> bool:
+    """Return whether Keras takes an array of objects, which may be strings."""
+    objects = isinstance(part, np.ndarray) and part.dtype == object
+    return objects and all(isinstance(value, str) for value in part)

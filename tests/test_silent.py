@@ -305,6 +305,46 @@ def test_validation_arrays_are_checked_before_the_first_epoch(data, error, messa
     assert not begun
 
 
+def test_a_check_of_validation_arrays_leaves_random_layers_alone():
+    """Layers that augment images do so if nobody says that it is not training."""
+    inputs = keras.Input((6,))
+    x = keras.layers.Reshape((2, 3, 1))(inputs)
+    x = keras.layers.RandomBrightness(0.5, (-9, 9), seed=1)(x)
+    e = keras.layers.Dense(4)(keras.layers.Flatten()(x))
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+
+    def begin(*_):
+        raise InterruptedError
+
+    told = keras.callbacks.LambdaCallback(on_train_begin=begin)
+    before = [v.numpy() for v in model.variables]  # The state of the seed too.
+    model(tf.zeros((1, 6)), training=True)
+    drawn = [v.numpy() for v in model.variables]
+    assert largest_difference(before, drawn) > 0
+    with pytest.raises(InterruptedError):
+        fit(compiled(model), validation_data=(X, Y), callbacks=[told])
+    assert largest_difference(drawn, [v.numpy() for v in model.variables]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:Many samples have a copy")
+@pytest.mark.parametrize("dtype", ["O", "U"])
+def test_validation_arrays_may_have_strings_as_keras_takes_them(dtype):
+    inputs = keras.Input((), dtype="string")
+    words = keras.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")
+    e = keras.layers.Dense(4)(words(inputs))
+    p = keras.layers.Dense(3, activation="softmax")(e)
+    model = DOSModel(inputs, {"embedding": e, "probabilities": p})
+    x = np.where(Y == 1, "a", "b").astype(dtype)
+    compiled(model, jit_compile=False)
+    if dtype == "O":
+        _, history = fit(model, x=x, validation_data=(x, Y))
+        assert len(history.history["val_loss"]) == 2
+    else:
+        with pytest.raises(ValueError, match="inputs as the model takes them"):
+            fit(model, x=x, validation_data=(x, Y))
+
+
 def test_validation_labels_may_be_mixed():
     """As those of mixup; class indices would be one-hot too."""
     soft = 0.9 * np.eye(3)[Y] + 0.1 / 3
