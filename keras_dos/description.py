@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +11,16 @@ import numpy as np
 
 Description = dict[str, Any]
 
+# As `repr` has it; another one in each process.
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
 
 def described(name: str, value: Any) -> Description:
     """Return what an argument is, part by part, as JSON returns it.
 
     A function is known by its name alone, an object by its type and its fields or, in
     Keras, its config. Learning rates that are numbers are left out, since training
-    changes them, and so are the names that Keras numbers.
+    changes them, and so are the names that Keras numbers and texts with addresses.
 
     Args:
         name: The argument.
@@ -32,7 +37,9 @@ def described(name: str, value: Any) -> Description:
         schedule.warmup_epochs 2
         schedule.refresh_freq 1
     """
-    found: Description = json.loads(json.dumps(_parts(name, value), default=_plain))
+    text = json.dumps(_parts(name, value), default=_plain, skipkeys=True)
+    # NaN as a word, which is equal to itself.
+    found: Description = json.loads(text, parse_constant=str)
     return {key: part for key, part in found.items() if not _varies(key, part)}
 
 
@@ -54,6 +61,8 @@ def _parts(name: str, value: Any) -> Description:
     parts = value if isinstance(value, Mapping) else _fields(value)
     if parts is None:
         return {name: value}
+    if parts.get("class_name") == "__lambda__":  # Its code differs from run to run.
+        return {name: "<lambda>"}
     found = {} if parts is value else {name: type(value).__qualname__}
     for key, part in parts.items():
         found |= _parts(f"{name}.{key}", part)
@@ -69,7 +78,9 @@ def _fields(value: Any) -> Mapping[str, Any] | None:
     if not hasattr(value, "get_config"):
         return None
     try:
-        return dict(value.get_config())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of lambdas, which are not read back.
+            return dict(value.get_config())
     except Exception:  # That of a user, who never needed it, may raise anything.
         return {}
 
@@ -83,4 +94,6 @@ def _plain(value: Any) -> Any:
 
 def _varies(name: str, value: Any) -> bool:
     *_, last = name.split(".")
-    return last == "name" or (last == "learning_rate" and isinstance(value, float))
+    if last == "learning_rate":
+        return isinstance(value, float)
+    return last == "name" or (isinstance(value, str) and bool(_ADDRESS.search(value)))

@@ -12,7 +12,7 @@ import pytest
 from killed import BATCH, X, Y, everything, model_with_random_layers, train
 
 from keras_dos import BackupAndRestore, MicroClusterObjective, OverloadingCallback
-from keras_dos.description import described
+from keras_dos.description import described, differences
 
 TESTS = Path(__file__).parent
 
@@ -253,7 +253,25 @@ def test_settings_are_known_by_what_they_hold():
         "a.f": "len",
     }
     assert described("a", Silent) == {"a": Silent.__qualname__}
+    assert described("a", {"b": [{(1, 2): 3, "c": 4}]}) == {"a.b": [{"c": 4}]}
     assert described("a", None) == {"a": None}
+
+
+def test_what_differs_from_run_to_run_is_no_setting():
+    class Addressed:
+        def get_config(self):
+            return {"f": repr(self), "lowest": np.array([np.nan, -np.inf]), "a": "at 0"}
+
+    here, there = (described("loss", Addressed()) for _ in range(2))
+    assert differences(here, there) == ""
+    assert here == {
+        "loss": Addressed.__qualname__,
+        "loss.lowest": ["NaN", "-Infinity"],
+        "loss.a": "at 0",
+    }
+    # Keras writes down the code of a lambda, with its lines, and warns.
+    rate = keras.optimizers.SGD(lambda: 0.1)
+    assert described("optimizer", rate)["optimizer.learning_rate"] == "<lambda>"
 
 
 def test_a_backup_between_two_executions_is_refused(tmp_path):
