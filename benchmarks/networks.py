@@ -12,7 +12,6 @@ def resnet(
     n_classes: int,
     blocks: int = 1,
     flip: bool = True,
-    augment: bool = True,
 ) -> DOSModel:
     """Build a narrow residual network for small images (He et al., CVPR 2016).
 
@@ -27,17 +26,15 @@ def resnet(
         blocks: Basic blocks per stage. Defaults to 1.
         flip: Whether images are flipped at random, which digits do not survive.
             Defaults to True.
-        augment: Whether images are flipped and shifted at all. Defaults to True.
 
     Returns:
         An uncompiled model on images with values 0 to 255.
     """
     inputs = Input(input_shape, name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    if augment and flip:
+    if flip:
         x = layers.RandomFlip("horizontal", seed=1)(x)
-    if augment:
-        x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
+    x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
     x = _convolution(x, 16)
     for stage, filters in enumerate((16, 32, 64)):
         for block in range(blocks):
@@ -53,7 +50,7 @@ def shifted(network: DOSModel) -> DOSModel:
     """Return a network, with the same weights, that shifts its images at random.
 
     Args:
-        network: A network on images, shape (b, h, w, c), with values from 0.
+        network: A network on images, shape (b, h, w, c).
     """
     inputs = Input(network.input_shape[1:], name="images_to_shift")
     shift = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=1)

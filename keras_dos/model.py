@@ -154,8 +154,8 @@ class DOSModel(RemembersPrior, SeveralWorkers, MetricsOfReplicas, keras.Model):
         * An epoch, even in the warm-up, is one pass over the over-sampled set Z' of
           eq. (7): ceil(Σ_j r_j m_j / batch size) steps. `shuffle` also applies to
           datasets; the order follows from the seed of the callback.
-        * In the rounds, `loss` has the embedding loss and the adjusted H; `val_loss` is
-          the plain loss. `class_weight` and `sample_weight` weight both parts of it.
+        * In the rounds, `loss` has the embedding loss and the adjusted H, both weighted
+          by `class_weight` or `sample_weight`; `val_loss` is the plain loss.
         * With `initial_epoch`, set `warmup_epochs` too: its default follows `epochs`.
 
         Args:

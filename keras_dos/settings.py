@@ -148,23 +148,25 @@ class Settings:
     def described(self, k_max: int) -> Description:
         """Return what a training must have in common with one that it goes on from.
 
-        The search is not of them: it finds the same neighbors.
+        The search is not part of it: all that are exact find the same neighbors.
 
         Args:
             k_max: The largest k of a class.
         """
-        names = "seed", "embeddings", "table_dtype", "weight_sampler"
-        values = {name: getattr(self, name) for name in names} | {
+        values = {
+            "seed": self.seed,
+            "embeddings": self.embeddings,
+            "table_dtype": self.table_dtype,
+            "weight_sampler": self.weight_sampler,
             "loss_form": self.objective,
             "embedding_weight": float(self.full_weight),
             "logit_adjustment": self.tau(k_max),
             "schedule": self.planned,
         }
-        return {
-            part: value
-            for name in values
-            for part, value in described(name, values[name]).items()
-        }
+        found: Description = {}
+        for name, value in values.items():
+            found |= described(name, value)
+        return found
 
     @property
     def objective(self) -> MicroClusterObjective:

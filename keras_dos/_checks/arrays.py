@@ -34,8 +34,8 @@ def array(name: str, value: Any) -> NDArray[Any]:
     except (RuntimeError, TypeError, ValueError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(
-            f"`{name}` must be an array, or what NumPy makes one of. Received: a "
-            f"{type(value).__name__} that it does not: {error}"
+            f"`{name}` must be an array, or something that NumPy converts to one. "
+            f"Received: {type(value).__name__}: {error}"
         ) from error
 
 
