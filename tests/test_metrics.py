@@ -285,7 +285,7 @@ def test_another_number_of_classes_is_refused():
         (3, TypeError, "classes=3"),
         ([0.5], TypeError, "classes=0.5"),
         ([-1], ValueError, "classes=-1"),
-        ([[1], [1, 2]], ValueError, "setting an array element"),
+        ([[1], [1, 2]], ValueError, "list: setting an array element"),
         ([], ValueError, r"classes=\[\]"),
         ([2, 2], ValueError, r"classes=\[2, 2\]"),
     ],
