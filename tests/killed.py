@@ -28,11 +28,11 @@ EPOCHS, BATCH = 6, 8
 X, Y = blobs()  # 104 quadruplets: 13 steps.
 
 
-def model_with_random_layers(**compiled_with):
+def model_with_random_layers(width=16, **compiled_with):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,))
     h = keras.layers.GaussianNoise(0.1)(inputs)  # As augmentation in the model.
-    h = keras.layers.BatchNormalization()(keras.layers.Dense(16, "relu")(h))
+    h = keras.layers.BatchNormalization()(keras.layers.Dense(width, "relu")(h))
     e = keras.layers.Dense(5, "tanh")(keras.layers.Dropout(0.2)(h))
     p = keras.layers.Dense(3, "softmax")(keras.layers.Dropout(0.1)(e))
     model = DOSModel(inputs, {"embedding": e, "probabilities": p})

@@ -158,8 +158,11 @@ def test_the_backup_of_another_training_is_refused(tmp_path):
         model.fit(X, swapped, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
     other = model_with_random_layers()
     other.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(ValueError, match=r"backup of this training.*variables"):
+    with pytest.raises(ValueError, match=r"backup of this training.*'Adam' there"):
         other.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
+    wider = model_with_random_layers(width=17)
+    with pytest.raises(ValueError, match=r"backup of this training.*other shapes"):
+        wider.fit(X, Y, BATCH, epochs=6, callbacks=[own, backup], verbose=0)
 
 
 @pytest.fixture(scope="module")
