@@ -11,6 +11,7 @@ from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
     BARS,
+    HALF_SIZE_LONGER,
     LENGTHS,
     LONG_TAIL,
     MANY,
@@ -59,6 +60,13 @@ TODAY_ROWS = (
     "head retraining (cRT)",
     "DOS without neighbors (k = 0)",
     "DOS, tuned",
+    "DOS",
+)
+LONGER_ROWS = (
+    "logit adjustment, loss",
+    "logit adjustment, deferred",
+    "LDAM-DRW",
+    "DOS without neighbors (k = 0)",
     "DOS",
 )
 BALANCED_DOS = tuple(
@@ -259,8 +267,10 @@ def _comparison(
     return Experiment(title, problems, entries, tuned_on, labels, **more)
 
 
-def _on_residual_networks(title: str, problems: tuple[Problem, ...]) -> Experiment:
-    return _comparison(title, problems, TODAY_ROWS, tuned_on=TODAY[:1], seeds=range(3))
+def _on_residual_networks(
+    title: str, problems: tuple[Problem, ...], labels: tuple[str, ...] = TODAY_ROWS
+) -> Experiment:
+    return _comparison(title, problems, labels, tuned_on=TODAY[:1], seeds=range(3))
 
 
 def _fixed(*entries: Entry) -> Callable[[Store], tuple[Entry, ...]]:
@@ -301,6 +311,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     "resnet_half": _on_residual_networks(
         "DOS beside the field on a residual network, images of half the size",
         TODAY_AT_HALF_SIZE,
+    ),
+    "resnet_half_long": _on_residual_networks(
+        "DOS beside the best of the field on a residual network, 30 epochs",
+        (HALF_SIZE_LONGER,),
+        LONGER_ROWS,
     ),
     "recipes": Experiment(
         "DOS on top of what people train with",

@@ -34,7 +34,7 @@ def resnet(
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     if flip:
         x = layers.RandomFlip("horizontal", seed=1)(x)
-    x = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=2)(x)
+    x = _random_shift(seed=2)(x)
     x = _convolution(x, 16)
     for stage, filters in enumerate((16, 32, 64)):
         for block in range(blocks):
@@ -53,8 +53,7 @@ def shifted(network: DOSModel) -> DOSModel:
         network: A network on images, shape (b, h, w, c).
     """
     inputs = Input(network.input_shape[1:], name="images_to_shift")
-    shift = layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=1)
-    embedding = network.embedder(shift(inputs))
+    embedding = network.embedder(_random_shift(seed=1)(inputs))
     outputs = {"embedding": embedding, "probabilities": network.head(embedding)}
     return DOSModel(inputs, outputs)
 
@@ -78,6 +77,10 @@ def dense_head(
     )
     probabilities = layers.Dense(n_classes, activation="softmax")(embedding)
     return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
+
+
+def _random_shift(seed: int) -> layers.Layer:
+    return layers.RandomTranslation(0.125, 0.125, fill_mode="reflect", seed=seed)
 
 
 def _convolution(x: Any, filters: int, strides: int = 1, relu: bool = True) -> Any:

@@ -527,19 +527,7 @@ def worst_cases(reader: Reader) -> str:
 
 def recipes(reader: Reader) -> str:
     """Return each recipe alone, with rounds without neighbors, and with DOS."""
-    parts = [
-        f"### {problem.title}, {problem.network}\n\n{_recipes_on(reader, problem)}"
-        for problem in reader.experiment.problems
-    ]
-    return "\n".join(parts) + (
-        f"\nBalanced accuracy in %, {reader.draws} draws, paired; the same steps for "
-        'all; all but "no augmentation" with random shifts of up to an eighth of the '
-        'image. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
-        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
-    )
-
-
-def _recipes_on(reader: Reader, problem: Problem) -> str:
+    (problem,) = reader.experiment.problems
     values: dict[str, dict[str, Values]] = {}
     for entry in reader.entries:
         forms = values.setdefault(entry.settings["name"], {})
@@ -550,7 +538,13 @@ def _recipes_on(reader: Reader, problem: Problem) -> str:
         rows.append([name, *map(mean_sd, of.values()), *gains])
     header = ["recipe", *next(iter(values.values()))]
     header += ["DOS less alone [95 % CI]", "DOS less no neighbors [95 % CI]"]
-    return markdown(header, rows)
+    return (
+        f"### {problem.title}, {problem.network}\n\n{markdown(header, rows)}\n"
+        f"Balanced accuracy in %, {reader.draws} draws, paired; the same steps for "
+        'all; all but "no augmentation" with random shifts of up to an eighth of the '
+        'image. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
+        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
+    )
 
 
 def lengths(reader: Reader) -> str:
@@ -580,6 +574,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "recipes_long": recipes,
     "resnet": residual,
     "resnet_half": residual,
+    "resnet_half_long": residual,
     "table5": table_5,
     "table6": table_6,
     "table7": table_7,
