@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dos.samples.shared import on_cpu
+
 _LABELS = (
     "`batches` of the source must yield the samples that `ids` asks for. Read `ids` "
     "inside `map`, since it changes from epoch to epoch. Received: labels that are not "
@@ -61,9 +63,7 @@ def asserted(
     whole = z, z * (z - 1) // 2, z * (z - 1) * (2 * z - 1) // 6
     expected = np.array([n % 2**64 for n in whole], np.uint64).astype(np.int64)
 
-    # Constants of a function are copied many times as each pass starts; inputs are not.
-    with tf.device("CPU:0"):
-        class_of = tf.constant(classes)
+    class_of = on_cpu(classes)
 
     def check(
         before: tuple[tf.Tensor, tf.Tensor], batch: tuple[Any, Any]

@@ -66,6 +66,22 @@ def as_tensor(array: NDArray[Any]) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
+def on_cpu(array: NDArray[Any]) -> tf.Tensor:
+    """Return a copy of an array on the CPU, for functions of datasets to capture.
+
+    Theirs are inputs then; constants would be copied many times as each pass starts.
+
+    Args:
+        array: Any array.
+
+    Example:
+        >>> on_cpu(np.array([1, 2])).device.rpartition("/")[-1]
+        'device:CPU:0'
+    """
+    with tf.device("CPU:0"):
+        return tf.constant(array)
+
+
 def reader(array: NDArray[Any]) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a function from rows to what an array has there when it is called.
 

@@ -16,6 +16,7 @@ from keras_dos.samples.contract import have_classes
 from keras_dos.samples.dataset import check_dataset, of_one_shape
 from keras_dos.samples.from_python import from_py_dataset
 from keras_dos.samples.order import check_mixed, places_by_id, places_of
+from keras_dos.samples.shared import on_cpu
 
 WINDOW_BYTES, WINDOW_SAMPLES = 2**25, 10_000
 """What a stream shuffles among each other by default, whichever is less."""
@@ -126,8 +127,7 @@ class Stream:
         """Return inputs to be embedded; see `SampleSource.inputs`."""
         asked = np.zeros(len(self.classes), bool)
         asked[ids] = True
-        with tf.device("CPU:0"):
-            is_asked = tf.constant(asked)
+        is_asked = on_cpu(asked)
 
         def kept(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             rows = tf.where(tf.gather(is_asked, i))[:, 0]
@@ -174,8 +174,7 @@ class Stream:
         Not windows: each function that passes these on keeps more of them in memory.
         """
         m = len(self.classes)
-        with tf.device("CPU:0"):
-            classes = tf.constant(self.classes)
+        classes = on_cpu(self.classes)
 
         def check(i: tf.Tensor, row: tuple[Any, ...]) -> tuple[tf.Tensor, Any]:
             x, y, *weight = row

@@ -77,19 +77,18 @@ class NNDescentSearch:
         width = max(_MIN_WIDTH, 2 * k)
         if len(vectors) <= max(self.brute_force_below, width):
             return self._exact.search(vectors, k)
-        points = centered(vectors)
-        candidates = self._graph(points, width)[:, : k + SPARE]
+        candidates = self._graph(_scaled(centered(vectors)), width)[:, : k + SPARE]
         # Where too few were found, the last ids are -1.
         short = candidates.min(axis=1) < 0
-        return rescored_or_exact(points, candidates, short, k)
+        return rescored_or_exact(centered(vectors), candidates, short, k)
 
-    def _graph(self, points: NDArray[np.float64], width: int) -> NDArray[np.int32]:
+    def _graph(self, points: NDArray[np.float32], width: int) -> NDArray[np.int32]:
         """Return ids of likely neighbors, shape (m, width), the nearest first."""
         with warnings.catch_warnings():
             # It warns of rows with too few neighbors, which are searched exactly.
             warnings.simplefilter("ignore")
             index = self._descent(
-                _scaled(points),
+                points,
                 n_neighbors=width,
                 n_trees=_TREES,
                 max_candidates=_MAX_CANDIDATES,

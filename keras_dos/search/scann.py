@@ -76,16 +76,15 @@ class ScannSearch:
             Ids and squared Euclidean distances, each of shape `(m, min(k, m))`,
             ascending, the row itself usually among them.
         """
-        points = centered(vectors)
-        count = min(k + SPARE, len(points))
-        candidates, short = self._candidates(points, count)
-        return rescored_or_exact(points, candidates, short, k)
+        candidates, short = self._candidates(vectors, min(k + SPARE, len(vectors)))
+        return rescored_or_exact(centered(vectors), candidates, short, k)
 
     def _candidates(
-        self, points: NDArray[np.float64], count: int
+        self, vectors: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return ids of likely neighbors and which rows got too few of them."""
-        scaled = _scaled(points)
+        # What is centered in float64 is not kept here: twice the memory of the class.
+        scaled = _scaled(centered(vectors))
         searcher = self._configured(scaled, count).build()
         ids, distances = searcher.search_batched_parallel(scaled)
         # Where ScaNN finds too few it returns fewer columns, or pads with id 0 at
@@ -125,4 +124,5 @@ def _scaled(points: NDArray[np.float64]) -> NDArray[np.float32]:
     """Scale rows to a typical norm of √d: ScaNN trains badly on tiny values."""
     norms = np.sqrt(np.einsum("md,md->m", points, points))
     scale = float(np.median(norms)) / points.shape[1] ** 0.5
-    return (points / (scale or 1.0)).astype(np.float32)
+    scaled = np.empty(points.shape, np.float32)
+    return np.divide(points, scale or 1.0, out=scaled, casting="same_kind")
