@@ -1,5 +1,6 @@
 """Rounds without `fit` and without a callback."""
 
+import gc
 import tracemalloc
 
 import keras
@@ -161,6 +162,27 @@ def test_a_round_is_drawn_without_a_second_table(embeddings, settings):
     finally:
         tracemalloc.stop()
     assert peak < 0.75 * table
+
+
+def test_a_quadruplet_takes_120_bytes_beside_the_table():
+    def kept(m):
+        inputs = keras.Input((1,))
+        embedder = keras.Model(inputs, keras.layers.Identity()(inputs))
+        source = InMemory(np.arange(m, dtype="float32")[:, None], np.arange(m) % 10)
+        chosen = Settings(5, 1, neighbor_search=Next())
+        tracemalloc.start()
+        try:
+            rounds = Rounds(chosen, source, embedder, LOSS, n_classes=10, epochs=9)
+            rounds.begin_epoch(6)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    kept(1000)  # What TensorFlow keeps of the first one.
+    each = (kept(40_000) - kept(20_000)) / 20_000
+    table = np.dtype("float32").itemsize
+    assert each == pytest.approx(120 + table, abs=2)
 
 
 @pytest.mark.parametrize(
