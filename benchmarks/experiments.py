@@ -24,6 +24,7 @@ from benchmarks.suites import (
     TODAY,
     TODAY_AT_HALF_SIZE,
     TUNED_ON,
+    WITH_COSINE_HEAD,
     back_rotation,
     svhn,
 )
@@ -62,7 +63,7 @@ TODAY_ROWS = (
     "DOS, tuned",
     "DOS",
 )
-LONGER_ROWS = (
+BEST_ROWS = (
     "logit adjustment, loss",
     "logit adjustment, deferred",
     "LDAM-DRW",
@@ -315,7 +316,12 @@ EXPERIMENTS: dict[str, Experiment] = {
     "resnet_half_long": _on_residual_networks(
         "DOS beside the best of the field on a residual network, 30 epochs",
         (HALF_SIZE_LONGER,),
-        LONGER_ROWS,
+        BEST_ROWS,
+    ),
+    "resnet_half_cosine": _on_residual_networks(
+        "DOS beside the best of the field on a residual network with a cosine head",
+        WITH_COSINE_HEAD,
+        BEST_ROWS,
     ),
     "recipes": Experiment(
         "DOS on top of what people train with",

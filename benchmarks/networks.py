@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from keras import Input, layers
+import keras
+from keras import Input, layers, ops
 
 from keras_dos import DOSModel
+
+COSINE_SCALE = 10.0  # As validation chose it for LDAM-DRW.
 
 
 def resnet(
@@ -12,6 +15,7 @@ def resnet(
     n_classes: int,
     blocks: int = 1,
     flip: bool = True,
+    cosine: bool = False,
 ) -> DOSModel:
     """Build a narrow residual network for small images (He et al., CVPR 2016).
 
@@ -26,6 +30,7 @@ def resnet(
         blocks: Basic blocks per stage. Defaults to 1.
         flip: Whether images are flipped at random, which digits do not survive.
             Defaults to True.
+        cosine: Whether the head is a `CosineHead`. Defaults to False.
 
     Returns:
         An uncompiled model on images with values 0 to 255.
@@ -43,7 +48,8 @@ def resnet(
     probabilities = layers.Dense(
         n_classes, activation="softmax", dtype="float32", name="probabilities"
     )(embedding)
-    return DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
+    model = DOSModel(inputs, {"embedding": embedding, "probabilities": probabilities})
+    return with_cosine_head(model) if cosine else model
 
 
 def shifted(network: DOSModel) -> DOSModel:
@@ -56,6 +62,36 @@ def shifted(network: DOSModel) -> DOSModel:
     embedding = network.embedder(_random_shift(seed=1)(inputs))
     outputs = {"embedding": embedding, "probabilities": network.head(embedding)}
     return DOSModel(inputs, outputs)
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class CosineHead(keras.layers.Layer):
+    """softmax(scale · cos(embedding, class weight)), the head that LDAM needs."""
+
+    def __init__(self, n_classes: int, scale: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_classes = n_classes
+        self.scale = scale
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.n_classes))
+
+    def call(self, embedding: Any) -> Any:
+        directions = ops.normalize(embedding, axis=-1)
+        cosine = ops.matmul(directions, ops.normalize(self.kernel, axis=0))
+        return ops.softmax(self.scale * cosine)
+
+
+def with_cosine_head(network: DOSModel, scale: float = COSINE_SCALE) -> DOSModel:
+    """Return a network whose head is replaced by a fresh `CosineHead`.
+
+    Args:
+        network: A network, whose other layers are shared.
+        scale: The scale of its logits. Defaults to `COSINE_SCALE`.
+    """
+    embedding = network.output["embedding"]
+    p = CosineHead(network.output["probabilities"].shape[-1], scale)(embedding)
+    return DOSModel(network.input, {"embedding": embedding, "probabilities": p})
 
 
 def dense_head(

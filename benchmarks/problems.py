@@ -35,6 +35,10 @@ NETWORKS: dict[str, Callable[..., DOSModel]] = {
     "dense head": today.dense_head,
     "ResNet-8": today.resnet,
     "ResNet-8, no flips": functools.partial(today.resnet, flip=False),
+    "ResNet-8, cosine head": functools.partial(today.resnet, cosine=True),
+    "ResNet-8, no flips, cosine head": functools.partial(
+        today.resnet, flip=False, cosine=True
+    ),
     "ResNet-32": functools.partial(today.resnet, blocks=5),
 }
 

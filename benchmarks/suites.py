@@ -194,5 +194,14 @@ TODAY_AT_HALF_SIZE = (
     ),
     HALF_SIZE,
 )
+WITH_COSINE_HEAD = tuple(
+    replace(
+        problem,
+        name=f"{problem.name}_cosine",
+        title=f"{problem.title}, cosine head",
+        network=f"{problem.network}, cosine head",
+    )
+    for problem in TODAY_AT_HALF_SIZE
+)
 # A network that fits what it is trained on is where neighbors should pay.
 HALF_SIZE_LONGER = _longer(HALF_SIZE, 30)

@@ -574,6 +574,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "recipes_long": recipes,
     "resnet": residual,
     "resnet_half": residual,
+    "resnet_half_cosine": residual,
     "resnet_half_long": residual,
     "table5": table_5,
     "table6": table_6,

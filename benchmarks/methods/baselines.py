@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from benchmarks import networks
 from benchmarks.methods import losses, readouts, samples, weights
 from benchmarks.methods.task import Task, Trained
 from keras_dos import DOSModel
@@ -86,7 +87,7 @@ def deferred_logit_adjustment(
 
 def ldam_drw(task: Task, scale: float = 30.0, fraction: float = 0.2) -> Trained:
     """Train with LDAM and deferred re-weighting; the head compares directions."""
-    model = losses.with_cosine_head(task.network(), scale)
+    model = networks.with_cosine_head(task.network(), scale)
     loss = losses.ldam(task.counts, scale)
     return _deferred(task, model, loss, fraction, class_weight=_effective(task))
 

@@ -12,8 +12,6 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_dos import DOSModel
-
 Loss = Callable[[Any, Any], Any]
 
 
@@ -83,28 +81,3 @@ def _shift(counts: NDArray[np.int64], tau: float) -> NDArray[np.float32]:
 
 def _cross_entropy(y: Any, logits: Any) -> Any:
     return keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
-
-
-@keras.saving.register_keras_serializable(package="benchmarks")
-class CosineHead(keras.layers.Layer):
-    """softmax(scale · cos(embedding, class weight)), the head that LDAM needs."""
-
-    def __init__(self, n_classes: int, scale: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.n_classes = n_classes
-        self.scale = scale
-
-    def build(self, input_shape: tuple[int, ...]) -> None:
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.n_classes))
-
-    def call(self, embedding: Any) -> Any:
-        directions = ops.normalize(embedding, axis=-1)
-        cosine = ops.matmul(directions, ops.normalize(self.kernel, axis=0))
-        return ops.softmax(self.scale * cosine)
-
-
-def with_cosine_head(network: DOSModel, scale: float) -> DOSModel:
-    """Return a network whose head is replaced by a fresh `CosineHead`."""
-    embedding = network.output["embedding"]
-    p = CosineHead(network.output["probabilities"].shape[-1], scale)(embedding)
-    return DOSModel(network.input, {"embedding": embedding, "probabilities": p})

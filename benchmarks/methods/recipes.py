@@ -15,7 +15,6 @@ from benchmarks.methods.samples import mixed_up
 from benchmarks.methods.task import Task, Trained
 from keras_dos import DOSModel
 
-LDAM_SCALE = 10.0  # As validation chose it for LDAM-DRW.
 FORMS: dict[str, dict[str, Any] | None] = {
     "alone": None,
     "no neighbors": {"k": 0, "logit_adjustment": 1.0},
@@ -96,7 +95,7 @@ def _fit(
 
 
 def _cosine_head(task: Task) -> DOSModel:
-    return losses.with_cosine_head(_augmented(task), LDAM_SCALE)
+    return networks.with_cosine_head(_augmented(task))
 
 
 def _smoothed(y: Any, p: Any) -> Any:
@@ -110,6 +109,8 @@ RECIPES: dict[str, Callable[[Task, dict[str, Any] | None], Trained]] = {
     "mixup": _mixup,
     "label smoothing": _with_loss(lambda task: _smoothed),
     "focal loss": _with_loss(lambda task: losses.focal(1.0)),
-    "LDAM": _with_loss(lambda task: losses.ldam(task.counts, LDAM_SCALE), _cosine_head),
+    "LDAM": _with_loss(
+        lambda task: losses.ldam(task.counts, networks.COSINE_SCALE), _cosine_head
+    ),
     "weight averaging": _weight_averaging,
 }

@@ -83,3 +83,11 @@ def test_a_residual_network(blocks, layers):
     x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
     p = model.classifier.predict(x, verbose=0)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_a_head_that_compares_directions_does_not_see_lengths(cosine):
+    model = networks.resnet((8, 8, 1), n_classes=3, cosine=cosine)
+    x = np.random.default_rng(0).normal(size=(4, 64)).astype("float32")
+    p, of_longer = model.head.predict_on_batch(x), model.head.predict_on_batch(3 * x)
+    assert np.allclose(p, of_longer, atol=1e-5) == cosine

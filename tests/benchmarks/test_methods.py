@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from benchmarks import networks
 from benchmarks.methods import METHODS, Task, losses, samples, weights
 from benchmarks.methods.metric_learning import (
     Clusters,
@@ -73,7 +74,7 @@ def test_the_losses_have_gradients_where_p_is_tiny():
 
 
 def test_the_cosine_head_sees_directions_alone():
-    head = losses.CosineHead(3, 10.0)
+    head = networks.CosineHead(3, 10.0)
     x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
     p = np.asarray(head(x))
     np.testing.assert_allclose(head(7 * x), p, rtol=1e-4)
