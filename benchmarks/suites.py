@@ -203,5 +203,5 @@ WITH_COSINE_HEAD = tuple(
     )
     for problem in TODAY_AT_HALF_SIZE
 )
-# A network that fits what it is trained on is where neighbors should pay.
+# To see whether neighbors pay where a network fits what it is trained on.
 HALF_SIZE_LONGER = _longer(HALF_SIZE, 30)

@@ -164,13 +164,16 @@ def test_a_round_is_drawn_without_a_second_table(embeddings, settings):
     assert peak < 0.75 * table
 
 
+@pytest.mark.slow
 def test_a_quadruplet_takes_120_bytes_beside_the_table():
+    r = 2
+
     def kept(m):
         inputs = keras.Input((1,))
         embedder = keras.Model(inputs, keras.layers.Identity()(inputs))
         source = InMemory(np.arange(m, dtype="float32")[:, None], np.arange(m) % 10)
-        chosen = Settings(5, 1, neighbor_search=Next())
-        tracemalloc.start()
+        chosen = Settings(5, 10 * [r], neighbor_search=Next())
+        tracemalloc.start()  # It sees what NumPy takes.
         try:
             rounds = Rounds(chosen, source, embedder, LOSS, n_classes=10, epochs=9)
             rounds.begin_epoch(6)
@@ -182,7 +185,7 @@ def test_a_quadruplet_takes_120_bytes_beside_the_table():
     kept(1000)  # What TensorFlow keeps of the first one.
     each = (kept(40_000) - kept(20_000)) / 20_000
     table = np.dtype("float32").itemsize
-    assert each == pytest.approx(120 + table, abs=2)
+    assert each == pytest.approx(120 * r + table, abs=4)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def as_tensor(array: NDArray[Any]) -> tf.Tensor:
 def on_cpu(array: NDArray[Any]) -> tf.Tensor:
     """Return a copy of an array on the CPU, for functions of datasets to capture.
 
-    Theirs are inputs then; constants would be copied many times as each pass starts.
+    What a function captures is an input of it; a constant would be copied many times as
+    each pass starts.
 
     Args:
         array: Any array.

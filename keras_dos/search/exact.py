@@ -24,7 +24,7 @@ class ExactSearch:
 
     Works on every platform and gives the same answer each time: rows at the same
     distance are ordered by id. Time grows with the square of the class size;
-    memory with `block_size` times the class size (8 bytes each).
+    memory with `block_size` times the class size (some 10 bytes each).
 
     Args:
         block_size: Number of rows compared with all others at once, at least 1.
@@ -59,7 +59,7 @@ class ExactSearch:
             Ids and squared Euclidean distances, each of shape `(m, min(k, m))`,
             ascending, the row itself among them.
         """
-        points = centered(vectors)
+        points = vectors - center_of(vectors)
         return self.search_rows(points, np.arange(len(points)), k)
 
     def search_rows(
@@ -68,7 +68,7 @@ class ExactSearch:
         """Find the nearest rows of `points` for some of its rows only.
 
         Args:
-            points: Float64 array of shape `(m, d)`, from `centered`.
+            points: Float64 array of shape `(m, d)`, around the origin.
             rows: Int64 array of shape `(q,)`, the rows to search for.
             k: Number of neighbors, at least 1.
 
@@ -84,22 +84,25 @@ class ExactSearch:
         for start in range(0, len(rows), self.block_size):
             block = rows[start : start + self.block_size]
             queries = np.hstack([2.0 * points[block], -np.ones_like(norms[block])])
-            scores = tf.matmul(queries, keys, transpose_b=True)
-            nearest = tf.math.top_k(scores, k=min(k + SPARE, len(points)))
+            # A name would keep the scores beside those of the next block.
+            nearest = tf.math.top_k(
+                tf.matmul(queries, keys, transpose_b=True),
+                k=min(k + SPARE, len(points)),
+            )
             parts.append(rescored(points, block, nearest.indices.numpy(), k))
         ids, distances = zip(*parts, strict=True)
         return np.concatenate(ids), np.concatenate(distances)
 
 
-def centered(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Move vectors to the origin, where products lose the fewest digits.
+def center_of(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what to subtract from vectors so that products lose the fewest digits.
 
-    The median of some of them goes there: the mean follows a single outlier, away from
-    all others.
+    It is the median of some of them: the mean follows a single outlier, away from all
+    others.
     """
     some = vectors[:: 1 + len(vectors) // _FOR_MEDIAN]
     center: NDArray[np.float64] = np.median(some.astype(np.float64), axis=0)
-    return vectors - center
+    return center
 
 
 def rescored(
@@ -139,7 +142,7 @@ def rescored_or_exact(
     """Rescore the candidates of all rows; search those that are short of them in full.
 
     Args:
-        points: Float64 array of shape `(m, d)`, from `centered`.
+        points: Float64 array of shape `(m, d)`, around the origin.
         candidates: Integer array of shape `(m, c)`, row ids of `points`; those of
             rows that are short are not read.
         short: Boolean array of shape `(m,)`, the rows with too few candidates.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dos import _checks
-from keras_dos.search.exact import SPARE, ExactSearch, centered, rescored_or_exact
+from keras_dos.search.exact import SPARE, ExactSearch, center_of, rescored_or_exact
 
 # Neighbors that the graph keeps for each row: the first of 30 are found more often
 # than those of a graph of as few as are asked for.
@@ -77,10 +77,12 @@ class NNDescentSearch:
         width = max(_MIN_WIDTH, 2 * k)
         if len(vectors) <= max(self.brute_force_below, width):
             return self._exact.search(vectors, k)
-        candidates = self._graph(_scaled(centered(vectors)), width)[:, : k + SPARE]
+        center = center_of(vectors)
+        # The float64 vectors, twice the memory of the class, are not kept meanwhile.
+        candidates = self._graph(_scaled(vectors - center), width)[:, : k + SPARE]
         # Where too few were found, the last ids are -1.
         short = candidates.min(axis=1) < 0
-        return rescored_or_exact(centered(vectors), candidates, short, k)
+        return rescored_or_exact(vectors - center, candidates, short, k)
 
     def _graph(self, points: NDArray[np.float32], width: int) -> NDArray[np.int32]:
         """Return ids of likely neighbors, shape (m, width), the nearest first."""
@@ -116,4 +118,6 @@ def _import_descent() -> Any:
 def _scaled(points: NDArray[np.float64]) -> NDArray[np.float32]:
     """Scale rows to norms whose squares neither overflow nor vanish in float32."""
     largest = float(np.sqrt(np.einsum("md,md->m", points, points).max()))
-    return (points * (_LARGEST_NORM / (largest or 1.0))).astype(np.float32)
+    scaled = np.empty(points.shape, np.float32)
+    factor = _LARGEST_NORM / (largest or 1.0)
+    return np.multiply(points, factor, out=scaled, casting="same_kind")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dos import _checks
-from keras_dos.search.exact import SPARE, centered, rescored_or_exact
+from keras_dos.search.exact import SPARE, center_of, rescored_or_exact
 
 # ScaNN tells points apart by 16 codes per block of dimensions.
 _CODES = 16
@@ -76,17 +76,18 @@ class ScannSearch:
             Ids and squared Euclidean distances, each of shape `(m, min(k, m))`,
             ascending, the row itself usually among them.
         """
-        candidates, short = self._candidates(vectors, min(k + SPARE, len(vectors)))
-        return rescored_or_exact(centered(vectors), candidates, short, k)
+        center = center_of(vectors)
+        # The float64 vectors, twice the memory of the class, are not kept meanwhile.
+        scaled = _scaled(vectors - center)
+        candidates, short = self._candidates(scaled, min(k + SPARE, len(vectors)))
+        return rescored_or_exact(vectors - center, candidates, short, k)
 
     def _candidates(
-        self, vectors: NDArray[np.float32], count: int
+        self, points: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return ids of likely neighbors and which rows got too few of them."""
-        # What is centered in float64 is not kept here: twice the memory of the class.
-        scaled = _scaled(centered(vectors))
-        searcher = self._configured(scaled, count).build()
-        ids, distances = searcher.search_batched_parallel(scaled)
+        searcher = self._configured(points, count).build()
+        ids, distances = searcher.search_batched_parallel(points)
         # Where ScaNN finds too few it returns fewer columns, or pads with id 0 at
         # the distance NaN.
         short = np.isfinite(distances).sum(axis=1) < count
