@@ -42,6 +42,9 @@ def _each(label: str, method: str, **values: tuple[Any, ...]) -> tuple[Entry, ..
 
 
 DOS = Entry("DOS", "dos", {"embedding_readouts": True})
+WITHOUT_NEIGHBORS = Entry(
+    "DOS without neighbors (k = 0)", "dos", {"k": 0, "logit_adjustment": 1.0}
+)
 PAPER_SETTING: dict[str, Any] = {
     "k": 5,
     "k_majority": 0,
@@ -85,7 +88,7 @@ OURS: tuple[tuple[Entry, ...], ...] = (
         Entry("DOS, the paper's", "dos", PAPER_SETTING | {"embedding_weight": weight})
         for weight in (0.01, 0.03, 0.1, 0.3)
     ),
-    (Entry("DOS without neighbors (k = 0)", "dos", {"k": 0, "logit_adjustment": 1.0}),),
+    (WITHOUT_NEIGHBORS,),
     (Entry("DOS-kNN", "dos", DOS.settings, "knn"),),
     (Entry("DOS-LR", "dos", DOS.settings, "lr"),),
     (

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
-from benchmarks.entries import DOS, PAPER_SETTING, Entry
+from benchmarks.entries import DOS, PAPER_SETTING, WITHOUT_NEIGHBORS, Entry
 from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
@@ -337,6 +337,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "Table 6: the paper's comparison over reduction rates",
         TABLE_6,
         ("plain CNN", "CNN-CL", "DOS, the paper's", "DOS"),
+    ),
+    "probabilities": Experiment(
+        "What neighbors do to the probabilities",
+        (*BARS, *SVHN_RATES[1:], *LONG_TAIL),
+        _fixed(WITHOUT_NEIGHBORS, DOS),
     ),
     "reduction": _comparison(
         "Balanced accuracy over reduction rates, all methods, SVHN subset", SVHN_RATES

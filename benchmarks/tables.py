@@ -151,24 +151,26 @@ def residual(reader: Reader) -> str:
                 for group in ("many", "medium", "few")
             ]
             f1 = 100 * reader.group(entry, problem, "f1", "all")
-            calibration = [
-                mean_sd(reader.values(entry, problem, _scalar(name)), 2)
-                for name in ("negative_log_likelihood", "calibration_error")
-            ]
-            gain = shown_difference(reader.values(ours, problem), accuracy)
-            less = "" if entry == ours else gain
+            nll, ece = (reader.values(entry, problem, of) for of in PROBABILITIES)
+            less = ["", ""]
+            if entry != ours:
+                less = [
+                    shown_difference(reader.values(ours, problem), accuracy),
+                    shown_difference(reader.values(ours, problem, NLL), nll, 2),
+                ]
             name = _emphasized(entry, ours, best)
-            rows.append(
-                [name, mean_sd(accuracy), *figures, mean_sd(f1), *calibration, less]
-            )
+            measured = [mean_sd(f1), mean_sd(nll, 2), mean_sd(ece, 2)]
+            rows.append([name, mean_sd(accuracy), *figures, *measured, *less])
         header = ["method", "balanced accuracy, %", "many", "medium", "few"]
-        header += ["macro F1, %", "NLL", "ECE", "DOS less it [95 % CI]"]
+        header += ["macro F1, %", "NLL", "ECE", "DOS less it [95 % CI]", "of NLL"]
         parts.append(f"### {problem.title}\n\n{markdown(header, rows)}")
     parts.append(
         "Recall of the three largest, the four middle and the three smallest classes "
         "of the training set; negative log-likelihood and expected calibration error "
         "with each class of equal weight. The last epoch counts; the same augmentation "
-        "and steps for all. The best baseline is in italics.\n"
+        "and steps for all. The best baseline is in italics. The last two columns are "
+        "paired by draw; the second is of the negative log-likelihood, of which less "
+        "is better.\n"
     )
     return "\n".join(parts)
 
@@ -179,6 +181,30 @@ def _scalar(name: str) -> Callable[[Record, str], float]:
         return float("nan") if found is None else float(found)
 
     return value
+
+
+NLL = _scalar("negative_log_likelihood")
+PROBABILITIES = (NLL, _scalar("calibration_error"))
+
+
+def probabilities(reader: Reader) -> str:
+    """Return how good probabilities are, with neighbors and without, by problem."""
+    without, ours = reader.entries
+    rows = []
+    for problem in reader.experiment.problems:
+        row = [problem.title]
+        for of in PROBABILITIES:
+            theirs, own = (reader.values(e, problem, of) for e in (without, ours))
+            row += [mean_sd(theirs, 2), mean_sd(own, 2)]
+            row.append(shown_difference(own, theirs, 2))
+        rows.append(row)
+    names = "without neighbors", f"**{ours.label}**", "difference [95 % CI]"
+    header = ["data", *(f"{of}: {name}" for of in ("NLL", "ECE") for name in names)]
+    return markdown(header, rows) + (
+        "\nNegative log-likelihood (NLL) and expected calibration error (ECE) on the "
+        "test sets, each class of equal weight, less is better; "
+        f"{reader.draws} draws, paired.\n"
+    )
 
 
 def _emphasized(entry: Entry, ours: Entry, best: Entry) -> str:
@@ -529,21 +555,26 @@ def recipes(reader: Reader) -> str:
     """Return each recipe alone, with rounds without neighbors, and with DOS."""
     (problem,) = reader.experiment.problems
     values: dict[str, dict[str, Values]] = {}
+    nll: dict[str, dict[str, Values]] = {}
     for entry in reader.entries:
-        forms = values.setdefault(entry.settings["name"], {})
-        forms[entry.settings["form"]] = reader.values(entry, problem)
+        name, form = entry.settings["name"], entry.settings["form"]
+        values.setdefault(name, {})[form] = reader.values(entry, problem)
+        nll.setdefault(name, {})[form] = reader.values(entry, problem, NLL)
     rows = []
     for name, of in values.items():
         gains = [shown_difference(of["DOS"], of[f]) for f in ("alone", "no neighbors")]
+        gains.append(shown_difference(nll[name]["DOS"], nll[name]["no neighbors"], 2))
         rows.append([name, *map(mean_sd, of.values()), *gains])
     header = ["recipe", *next(iter(values.values()))]
     header += ["DOS less alone [95 % CI]", "DOS less no neighbors [95 % CI]"]
+    header += ["the latter of NLL"]
     return (
         f"### {problem.title}, {problem.network}\n\n{markdown(header, rows)}\n"
         f"Balanced accuracy in %, {reader.draws} draws, paired; the same steps for "
         'all; all but "no augmentation" with random shifts of up to an eighth of the '
         'image. "No neighbors" has the over-sampling and the adjusted H of the rounds, '
-        "k = 0. Mixup with rounds mixes in the warm-up alone.\n"
+        "k = 0. Mixup with rounds mixes in the warm-up alone. The last column is of "
+        "the negative log-likelihood, of which less is better.\n"
     )
 
 
@@ -570,6 +601,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "cifar10_lt": long_tail,
     "defaults": ablations,
     "many": worst_cases,
+    "probabilities": probabilities,
     "recipes": recipes,
     "recipes_long": recipes,
     "resnet": residual,

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks import choice, entries, figures, problems, runner, tables
 from benchmarks.cells import Cell, Store
-from benchmarks.entries import DOS, Entry
+from benchmarks.entries import DOS, WITHOUT_NEIGHBORS, Entry
 from benchmarks.experiments import EXPERIMENTS, Experiment
 from benchmarks.measures import class_wise, difference, mean_sd
 from benchmarks.problems import Problem
@@ -310,12 +310,15 @@ def test_recipes_are_shown_alone_and_with_dos(tmp_path):
     store = Store(tmp_path)
     gains = {"alone": 0.0, "no neighbors": 0.1, "DOS": 0.12}
     for cell in experiment.cells(store):
-        store.add(cell, record(0.5 + gains[cell.settings["form"]]))
+        gain = gains[cell.settings["form"]]
+        made = record(0.5 + gain)
+        made["measures"]["softmax"]["negative_log_likelihood"] = 1 - gain
+        store.add(cell, made)
     text = tables.document("recipes", tables.Reader(experiment, store))
     assert "| recipe | alone | no neighbors | DOS |" in text
     row = "| mixup | 50.0 ± 0.0 | 60.0 ± 0.0 | 62.0 ± 0.0 | +12.0 [+12.0, +12.0] |"
     assert row in text
-    assert text.count("| +2.0 [+2.0, +2.0] |") == 7
+    assert text.count("| +2.0 [+2.0, +2.0] | -0.02 [-0.02, -0.02] |") == 7
 
 
 def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
@@ -360,7 +363,29 @@ def test_networks_of_today_are_judged_by_many_medium_and_few(tmp_path):
     plain = next(row for row in text.splitlines() if row.startswith("| *plain CNN*"))
     groups = "90.0 ± 0.0 | 50.0 ± 0.0 | 10.0 ± 0.0"
     assert f"| 50.0 ± 0.0 | {groups} | 50.0 ± 0.0 | 1.25 ± .00 | .03 ± .00 |" in plain
-    assert "| +10.0 [+10.0, +10.0] |" in plain
+    assert "| +10.0 [+10.0, +10.0] | +0.00 [+0.00, +0.00] |" in plain
+
+
+def test_the_probabilities_with_neighbors_are_paired_with_those_without(tmp_path):
+    rows = (WITHOUT_NEIGHBORS, DOS)
+    experiment = Experiment("Both", (PROBLEM,), lambda store: rows, seeds=range(2))
+    store = Store(tmp_path)
+    for entry, nll, ece in zip(
+        rows, ((1.5, 1.7), (0.5, 0.9)), (0.25, 0.125), strict=True
+    ):
+        for cell, value in zip(
+            entry.cells(PROBLEM, range(2), "test"), nll, strict=True
+        ):
+            made = record(0.5)
+            values = made["measures"]["softmax"]
+            values["negative_log_likelihood"] = value
+            values["calibration_error"] = ece
+            store.add(cell, made)
+    text = tables.document("probabilities", tables.Reader(experiment, store))
+    # Differences of -1 and -.8, standard deviation .1414, t of one degree 12.706.
+    nll = "1.60 ± .14 | .70 ± .28 | -0.90 [-2.17, +0.37]"
+    ece = ".25 ± .00 | .12 ± .00 | -0.12 [-0.12, -0.12]"
+    assert f"| {PROBLEM.title} | {nll} | {ece} |" in text
 
 
 def test_half_images_are_means_of_four_pixels(monkeypatch):
