@@ -16,7 +16,7 @@ SPARE = 8
 # Rows rescored at once, few enough for their candidates to stay in the cache.
 _CACHED_ROWS = 64
 # Rows whose median tells where most are.
-_FOR_MEDIAN = 1000
+_FOR_MEDIAN = 100
 
 
 class ExactSearch:
