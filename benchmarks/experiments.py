@@ -211,6 +211,19 @@ CANDIDATES = (
         "prior of Z', no neighbors", "prior_of_quadruplets", k=0, logit_adjustment=1.0
     ),
 )
+# Those of training first: the others are compared with it.
+SOURCES = (
+    CANDIDATES[2],
+    CANDIDATES[1],
+    *(
+        replace(
+            CANDIDATES[2],
+            label=f"DOS, prior of Z', T = .1, {source}",
+            settings=CANDIDATES[2].settings | {"source": source},
+        )
+        for source in ("averaged embeddings", "averaged encoder")
+    ),
+)
 
 
 RECIPE_ROWS = tuple(
@@ -299,6 +312,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         "The defaults on problems of many kinds, on validation data",
         MANY,
         _fixed(*FIELD, *CANDIDATES),
+        seeds=choice.SEEDS,
+        part="validation",
+    ),
+    "sources": Experiment(
+        "Where stored embeddings come from, on validation data",
+        MANY,
+        _fixed(*SOURCES),
         seeds=choice.SEEDS,
         part="validation",
     ),

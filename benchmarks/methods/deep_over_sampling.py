@@ -5,12 +5,18 @@ from typing import Any
 
 from benchmarks.methods import readouts
 from benchmarks.methods.ablations import changed
+from benchmarks.methods.stored_embeddings import stored
 from benchmarks.methods.task import Task, Trained
 from keras_dos import DOSModel, OverloadingCallback
 
 
 def dos(
-    task: Task, *, embedding_readouts: bool = False, change: str = "", **settings: Any
+    task: Task,
+    *,
+    embedding_readouts: bool = False,
+    change: str = "",
+    source: str | None = None,
+    **settings: Any,
 ) -> Trained:
     """Train with the callback; without settings, with its defaults.
 
@@ -18,6 +24,8 @@ def dos(
         task: What to train on.
         embedding_readouts: Whether to add DOS-kNN and DOS-LR.
         change: The name of a change to the method, for ablations; none by default.
+        source: A source of stored embeddings from `stored_embeddings`. Defaults to
+            None: one of the package.
         **settings: Arguments of `OverloadingCallback`.
 
     Returns:
@@ -32,7 +40,8 @@ def dos(
     started = time.perf_counter()
     model = task.network()
     task.compile(model, "sparse_categorical_crossentropy", steps=epochs * steps)
-    history = fit_rounds(task, model, epochs, changed(change, settings))
+    with stored(source):
+        history = fit_rounds(task, model, epochs, changed(change, settings))
     seconds = time.perf_counter() - started
     outputs = {"softmax": task.predict(model.classifier)}
     if embedding_readouts:

@@ -345,6 +345,23 @@ def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
     assert "on all problems: DOS, steady." in text
 
 
+def test_sources_of_embeddings_are_compared_with_the_first(tmp_path):
+    experiment = EXPERIMENTS["sources"]
+    store = Store(tmp_path)
+    gains = {("training", None): 0.0, ("pass", None): -0.1}
+    gains[("training", "averaged embeddings")] = 0.05
+    for cell in experiment.cells(store):
+        source = cell.settings["embeddings"], cell.settings.get("source")
+        lower = 0.2 if cell.problem.data == "digits" and source[1] else 0
+        store.add(cell, record(0.5 + gains.get(source, 0.02) - lower))
+    text = tables.document("sources", tables.Reader(experiment, store))
+    assert "| MNIST, p = 0.99 | 50.0 ± 0.0 | -10.0 | +5.0 | +2.0 |" in text
+    assert "| **worst** |  | -10.0 | -15.0 | -18.0 |" in text
+    # 18 draws at +5 and two at -15: mean 3, standard deviation 6.16, t(19) = 2.093.
+    row = next(line for line in text.splitlines() if line.startswith("| **mean**"))
+    assert "| -10.0 [-10.0, -10.0] | +3.0 [+0.1, +5.9] |" in row
+
+
 def test_networks_of_today_are_judged_by_many_medium_and_few(tmp_path):
     rows = (Entry("plain CNN", "plain"), DOS)
     experiment = Experiment("Today", (PROBLEM,), lambda store: rows, seeds=range(2))

@@ -6,13 +6,21 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from benchmarks import networks
-from benchmarks.methods import METHODS, Task, losses, samples, weights
+from benchmarks.methods import (
+    METHODS,
+    Task,
+    losses,
+    samples,
+    stored_embeddings,
+    weights,
+)
 from benchmarks.methods.metric_learning import (
     Clusters,
     hardest_triplets,
     quintuplet_loss,
 )
 from keras_dos import DOSModel
+from keras_dos.samples import InMemory
 
 COUNTS = np.array([50, 10, 4])
 Y = np.array([0, 2, 1, 2])
@@ -294,3 +302,44 @@ def test_changes_add_up(task, unchanged):
     former = trained("former_defaults")
     for change in ("prior_of_samples", "shares_at_.1", "prior_of_samples+shares_at_.1"):
         assert np.abs(former - trained(change)).max() > 1e-6
+
+
+def test_averaged_embeddings_are_those_of_a_loop():
+    table = stored_embeddings.AveragedRows(m=3, d=2)
+    expected = {}
+    rng = np.random.default_rng(4)
+    for epoch, rows in enumerate(([0, 2], [2, 1], [2, 0])):
+        table.begin_epoch(epoch)
+        values = rng.normal(size=(2, 2)).astype("float32")
+        table.record(rows, values)
+        for row, value in zip(rows, values, strict=True):
+            before = expected.get(row, value)
+            expected[row] = [(a + b) / 2 for a, b in zip(before, value, strict=True)]
+    embeddings = np.empty((3, 2), np.float32)
+    assert table.read(np.arange(3), embeddings).all()
+    np.testing.assert_allclose(embeddings, [expected[i] for i in range(3)], rtol=1e-6)
+
+
+def test_an_averaged_encoder_embeds_by_the_averages_and_leaves_the_weights():
+    embedder = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    embedder.set_weights([np.array([[1.0]]), np.array([0.0])])
+    source = InMemory(np.array([[2.0], [3.0]]), np.array([0, 0]))
+    table = np.zeros((2, 1), np.float32)
+    encoder = stored_embeddings.AveragedEncoder(source, embedder, table, True)
+    embedder.set_weights([np.array([[101.0]]), np.array([0.0])])
+    assert not encoder.available(0)
+    encoder.record([0], [[0.0]])  # The average is .99 · 1 + .01 · 101 = 2.
+    embeddings = encoder.read(np.arange(2), epoch=1)
+    np.testing.assert_allclose(embeddings, [[4.0], [6.0]], rtol=1e-6)
+    assert float(embedder.get_weights()[0][0, 0]) == 101.0
+
+
+@pytest.mark.slow
+# After 15 steps an average of weights is still close to the first of them.
+@pytest.mark.filterwarnings("ignore:The embeddings in training lie far:UserWarning")
+@pytest.mark.parametrize("source", stored_embeddings.SOURCES)
+def test_every_source_of_stored_embeddings_changes_the_training(
+    source, task, unchanged
+):
+    changed = METHODS["dos"](task, source=source, warmup_epochs=1, k=3)
+    assert np.abs(unchanged - changed.readouts["softmax"]).max() > 1e-6
