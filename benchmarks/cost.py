@@ -1,8 +1,9 @@
 """What DOS costs beside plain Keras: times as ratios in one run, and peak memory.
 
 Plain `fit` and DOS train the same network on the same samples for the same number of
-steps (r = 1), one after the other in one process with one thread. Each figure is the
-median of seven epochs.
+steps (r = 1), one after the other in one process with one thread: plain, DOS, and plain
+again, since the clock of a machine drifts. A figure is the median over three such
+processes of medians of seven epochs, fourteen of plain ones.
 """
 
 import csv
@@ -113,12 +114,12 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         self.marks.append((time.process_time(), time.perf_counter()))
 
-    def medians(self, epochs: slice) -> NDArray[np.float64]:
-        """Return the median CPU and wall seconds of some epochs."""
-        medians: NDArray[np.float64] = np.median(
-            np.diff(self.marks, axis=0)[epochs], axis=0
-        )
-        return medians
+
+def median(*clocks: Clock, epochs: slice) -> NDArray[np.float64]:
+    """Return the median CPU and wall seconds of some epochs of each clock."""
+    seconds = [np.diff(clock.marks, axis=0)[epochs] for clock in clocks]
+    medians: NDArray[np.float64] = np.median(np.concatenate(seconds), axis=0)
+    return medians
 
 
 class TimedSearch:
@@ -140,8 +141,8 @@ def measure(workload: Workload) -> Record:
     """Train plainly and by DOS, and return seconds and ratios."""
     x, y = workload.samples()
     arguments: dict[str, Any] = {"batch_size": workload.batch_size, "verbose": 0}
-    plain = Clock()
-    workload.model().fit(x, y, epochs=8, callbacks=[plain], **arguments)
+    plain = Clock(), Clock()
+    workload.model().fit(x, y, epochs=8, callbacks=[plain[0]], **arguments)
     search, drawing = TimedSearch(), []
 
     def sampler(exists: NDArray[np.bool_], rng: np.random.Generator) -> Any:
@@ -164,10 +165,11 @@ def measure(workload: Workload) -> Record:
         .fit(x, y, epochs=len(PHASES), callbacks=[callback, clock], **arguments)
         .history
     )
+    workload.model().fit(x, y, epochs=8, callbacks=[plain[1]], **arguments)
     rounds = PHASES.count("overload")
-    base = plain.medians(WARMUP)
+    base = median(*plain, epochs=WARMUP)
     kinds = {"warm-up": WARMUP, "step": STEP, "round": ROUND}
-    ratios = {name: clock.medians(epochs) / base for name, epochs in kinds.items()}
+    ratios = {name: median(clock, epochs=of) / base for name, of in kinds.items()}
     return {
         "plain epoch, s": base[0],
         **{f"{name}, CPU": ratio[0] for name, ratio in ratios.items()},
@@ -208,7 +210,13 @@ def records() -> list[Record]:
     """Measure every workload, each in processes of its own."""
     measured = []
     for workload in tqdm(WORKLOADS, unit="workload"):
-        record = asdict(workload) | in_a_process(measure, workload, initializer=set_up)
+        repeated = [
+            in_a_process(measure, workload, initializer=set_up) for _ in range(3)
+        ]
+        record = asdict(workload) | {
+            name: float(np.median([once[name] for once in repeated]))
+            for name in repeated[0]
+        }
         if workload in (*MAIN, *PASS):
             plain, dos = (
                 in_a_process(peak_memory, workload, callbacks, initializer=set_up)

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 from benchmarks.cells import Cell
+from benchmarks.methods.deep_over_sampling import NO_NEIGHBORS
 from benchmarks.methods.readouts import TAUS
 from benchmarks.problems import Part, Problem
 
@@ -42,9 +43,7 @@ def _each(label: str, method: str, **values: tuple[Any, ...]) -> tuple[Entry, ..
 
 
 DOS = Entry("DOS", "dos", {"embedding_readouts": True})
-WITHOUT_NEIGHBORS = Entry(
-    "DOS without neighbors (k = 0)", "dos", {"k": 0, "logit_adjustment": 1.0}
-)
+WITHOUT_NEIGHBORS = Entry("DOS without neighbors (k = 0)", "dos", NO_NEIGHBORS)
 PAPER_SETTING: dict[str, Any] = {
     "k": 5,
     "k_majority": 0,

@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
 from benchmarks.entries import DOS, PAPER_SETTING, WITHOUT_NEIGHBORS, Entry
+from benchmarks.methods.deep_over_sampling import NO_NEIGHBORS
 from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
 from benchmarks.suites import (
@@ -98,7 +99,7 @@ def _at_default(label: str, **settings: Any) -> Entry:
 UNCHANGED = _changed("the former defaults, but λ = 0.3", embedding_readouts=True)
 ABLATIONS: dict[str, tuple[Entry, ...]] = {
     "neighbors": (
-        _former("k = 0: the same r and H, no neighbors", k=0, logit_adjustment=1.0),
+        _former("k = 0: the same r and H, no neighbors", **NO_NEIGHBORS),
         _changed("k = 3", k=3),
         _changed("k = 10", k=10),
         _changed("k of the majority 0, as the paper has it", k_majority=0),
@@ -207,9 +208,7 @@ CANDIDATES = (
             ("T = .03", "sharp_shares"),
         )
     ),
-    _candidate(
-        "prior of Z', no neighbors", "prior_of_quadruplets", k=0, logit_adjustment=1.0
-    ),
+    _candidate("prior of Z', no neighbors", "prior_of_quadruplets", **NO_NEIGHBORS),
 )
 # Those of training first: the others are compared with it.
 SOURCES = (

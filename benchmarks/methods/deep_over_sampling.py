@@ -9,6 +9,9 @@ from benchmarks.methods.stored_embeddings import stored
 from benchmarks.methods.task import Task, Trained
 from keras_dos import DOSModel, OverloadingCallback
 
+NO_NEIGHBORS: dict[str, Any] = {"k": 0, "logit_adjustment": 1.0}
+"""The re-sampling and the adjusted H of the rounds, without their neighbors."""
+
 
 def dos(
     task: Task,

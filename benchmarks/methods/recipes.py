@@ -10,14 +10,14 @@ from keras import ops
 from benchmarks import networks
 from benchmarks.methods import losses
 from benchmarks.methods.baselines import CROSS_ENTROPY, shuffled, train
-from benchmarks.methods.deep_over_sampling import fit_rounds
+from benchmarks.methods.deep_over_sampling import NO_NEIGHBORS, fit_rounds
 from benchmarks.methods.samples import mixed_up
 from benchmarks.methods.task import Task, Trained
 from keras_dos import DOSModel
 
 FORMS: dict[str, dict[str, Any] | None] = {
     "alone": None,
-    "no neighbors": {"k": 0, "logit_adjustment": 1.0},
+    "no neighbors": NO_NEIGHBORS,
     "DOS": {},
 }
 

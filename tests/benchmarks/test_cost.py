@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -27,6 +28,30 @@ def test_phases_are_measured_once_traced():
         assert len(PHASES[kind]) == 7
         first = PHASES.index("overload" if kind is STEP else PHASES[kind.start])
         assert first < kind.start
+
+
+def test_seconds_are_medians_over_the_epochs_of_all_clocks():
+    clocks = cost.Clock(), cost.Clock()
+    clocks[0].marks = [(0.0, 0.0), (9.0, 9.0), (10.0, 11.0), (12.0, 12.0)]
+    clocks[1].marks = [(0.0, 0.0), (9.0, 9.0), (14.0, 11.0), (15.0, 16.0)]
+    # CPU 1, 2, 5, 1 and wall 2, 1, 2, 5 without the first epochs.
+    seconds = cost.median(*clocks, epochs=slice(1, 3))
+    np.testing.assert_array_equal(seconds, [1.5, 2.0])
+
+
+def test_a_workload_is_measured_in_three_processes_of_which_the_median_counts(
+    monkeypatch,
+):
+    answers = itertools.cycle([1.0, 5.0, 2.0])
+
+    def answered(function, *arguments, initializer):
+        return {"round, CPU": next(answers)} if function is cost.measure else 100.0
+
+    monkeypatch.setattr(cost, "in_a_process", answered)
+    monkeypatch.setattr(cost, "WORKLOADS", MAIN)
+    measured = cost.records()
+    assert [record["round, CPU"] for record in measured] == [2.0] * 3
+    assert [record["network"] for record in measured] == [w.network for w in MAIN]
 
 
 @pytest.mark.slow
