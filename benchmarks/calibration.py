@@ -6,7 +6,10 @@ balanced accuracy.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold
 from sklearn.utils.class_weight import compute_sample_weight
 
 
@@ -21,6 +24,31 @@ def negative_log_likelihood(y: NDArray[np.int64], p: NDArray[np.floating]) -> fl
     p = np.asarray(p, np.float64)
     p = p / p.sum(axis=1, keepdims=True)
     return float(log_loss(y, p, sample_weight=weight, labels=range(p.shape[1])))
+
+
+def scaled_negative_log_likelihood(
+    y: NDArray[np.int64], p: NDArray[np.floating]
+) -> float:
+    """Return the negative log-likelihood after temperature scaling.
+
+    Each half of the samples is scaled by the temperature that fits the other half best
+    (Guo et al., ICML 2017).
+
+    Args:
+        y: Labels, shape (m,).
+        p: Class probabilities, shape (m, n).
+    """
+    logits = np.log(np.maximum(p, np.finfo(np.float32).tiny).astype(np.float64))
+    scaled = np.empty_like(logits)
+    for fitted, rest in KFold(2, shuffle=True, random_state=0).split(logits):
+
+        def loss(log_t: float, half: NDArray[np.int64] = fitted) -> float:
+            p_half = softmax(logits[half] / np.exp(log_t), axis=1)
+            return negative_log_likelihood(y[half], p_half)
+
+        log_t = minimize_scalar(loss, bounds=(-3, 3), method="bounded").x
+        scaled[rest] = softmax(logits[rest] / np.exp(log_t), axis=1)
+    return negative_log_likelihood(y, scaled)
 
 
 def calibration_error(

@@ -8,13 +8,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.calibration import calibration_error, negative_log_likelihood
+from benchmarks.calibration import (
+    calibration_error,
+    negative_log_likelihood,
+    scaled_negative_log_likelihood,
+)
 from benchmarks.methods import METHODS, Readouts, Task, Trained
 from benchmarks.problems import Part, Problem, Split, load
 from keras_dos import class_counts, classwise_report
 
 Record = dict[str, Any]
 MEASURES = ("precision", "recall", "f1", "auprc")
+PROBABILISTIC = (
+    negative_log_likelihood,
+    scaled_negative_log_likelihood,
+    calibration_error,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +136,7 @@ def _measures(split: Split, readouts: Readouts) -> dict[str, Any]:
             measure: [_rounded(value) for value in getattr(report, measure)]
             for measure in MEASURES
         }
-        for value in (negative_log_likelihood, calibration_error):
+        for value in PROBABILISTIC:
             measures[name][value.__name__] = _rounded(value(split.y_eval, p))
     return measures
 

@@ -365,6 +365,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     "reduction": _comparison(
         "Balanced accuracy over reduction rates, all methods, SVHN subset", SVHN_RATES
     ),
+    "temperature": Experiment(
+        "Neighbors beside temperature scaling, on validation data",
+        MANY,
+        _fixed(FIELD[1], WITHOUT_NEIGHBORS, DOS),
+        seeds=range(200, 203),
+        part="validation",
+    ),
     "tables1to3": Experiment(
         "Tables 1-3: what imbalance does to a CNN and to its embedding",
         (back_rotation(0), back_rotation(0.9)),

@@ -185,6 +185,7 @@ def _scalar(name: str) -> Callable[[Record, str], float]:
 
 
 NLL = _scalar("negative_log_likelihood")
+SCALED_NLL = _scalar("scaled_negative_log_likelihood")
 PROBABILITIES = (NLL, _scalar("calibration_error"))
 
 
@@ -205,6 +206,34 @@ def probabilities(reader: Reader) -> str:
         "\nNegative log-likelihood (NLL) and expected calibration error (ECE) on the "
         "test sets, each class of equal weight, less is better; "
         f"{reader.draws} draws, paired.\n"
+    )
+
+
+def temperature(reader: Reader) -> str:
+    """Return negative log-likelihoods before and after temperature scaling."""
+    *_, without, ours = reader.entries
+    rows: list[Row] = []
+    gains: list[Values] = []
+    for problem in reader.experiment.problems:
+        before, after = (
+            {e.label: reader.values(e, problem, of) for e in reader.entries}
+            for of in (NLL, SCALED_NLL)
+        )
+        means = [f"{v.mean():.2f}" for v in (*before.values(), *after.values())]
+        pair = after[ours.label], after[without.label]
+        rows.append([problem.title, *means, shown_difference(*pair, 2)])
+        gains.append(pair[0] - pair[1])
+    of_all = np.concatenate(gains)
+    shown = shown_difference(of_all, np.zeros_like(of_all), 2)
+    rows.append(["**mean**", *[""] * 2 * len(reader.entries), shown])
+    names = [entry.label for entry in reader.entries]
+    header = ["problem", *names, *(f"{name}, scaled" for name in names)]
+    header.append("DOS less no neighbors, both scaled [95 % CI]")
+    return markdown(header, rows) + (
+        "\nNegative log-likelihood, each class of equal weight, less is better; parts "
+        f"held out of the training sets, {reader.draws} draws of their own, paired. "
+        "Scaled: each half of the part by the temperature that fits the other half "
+        "best. The last interval takes the draws of all problems as one sample.\n"
     )
 
 
@@ -647,6 +676,7 @@ BODIES: dict[str, Callable[[Reader], str]] = {
     "table7": table_7,
     "table8": table_8,
     "tables1to3": tables_1_to_3,
+    "temperature": temperature,
 }
 
 

@@ -345,6 +345,23 @@ def test_the_worst_case_chooses_and_is_checked_on_a_problem_left_out(tmp_path):
     assert "on all problems: DOS, steady." in text
 
 
+def test_temperature_scaling_is_shown_beside_neighbors(tmp_path):
+    experiment = EXPERIMENTS["temperature"]
+    store = Store(tmp_path)
+    for cell in experiment.cells(store):
+        made = record(0.5)
+        loss = {5: 1.0, 0: 1.5}[cell.settings.get("k", 5)]
+        if cell.method == "logit_adjustment":
+            loss = 2.0
+        made["measures"]["softmax"]["negative_log_likelihood"] = loss
+        made["measures"]["softmax"]["scaled_negative_log_likelihood"] = loss**0.5
+        store.add(cell, made)
+    text = tables.document("temperature", tables.Reader(experiment, store))
+    row = "| 2.00 | 1.50 | 1.00 | 1.41 | 1.22 | 1.00 | -0.22 [-0.22, -0.22] |"
+    assert text.count(row) == len(experiment.problems)
+    assert "| **mean** |  |  |  |  |  |  | -0.22 [-0.22, -0.22] |" in text
+
+
 def test_sources_of_embeddings_are_compared_with_the_first(tmp_path):
     experiment = EXPERIMENTS["sources"]
     store = Store(tmp_path)
