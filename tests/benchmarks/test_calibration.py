@@ -47,11 +47,12 @@ def test_scaling_finds_the_temperature_by_which_probabilities_are_wrong():
 def test_no_half_is_scaled_by_its_own_labels():
     """Labels without information: the temperature that fits one half harms the other.
 
-    Were all samples scaled by what fits them, the loss could not exceed log n.
+    Were all samples scaled by what fits them, the loss would be log n or less, but for
+    the largest temperature that is tried.
     """
     losses = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         p = rng.dirichlet([1, 1], size=12)
         losses.append(scaled_negative_log_likelihood(np.arange(12) % 2, p))
-    assert np.mean(losses) > np.log(2)
+    assert np.mean(losses) > np.log(2) + 0.05
