@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks import choice
 from benchmarks.cells import Cell, Store
 from benchmarks.entries import DOS, PAPER_SETTING, WITHOUT_NEIGHBORS, Entry
+from benchmarks.methods import stored_embeddings
 from benchmarks.methods.deep_over_sampling import NO_NEIGHBORS
 from benchmarks.methods.recipes import FORMS, RECIPES
 from benchmarks.problems import Part, Problem
@@ -212,15 +213,15 @@ CANDIDATES = (
 )
 # Those of training first: the others are compared with it.
 SOURCES = (
-    CANDIDATES[2],
-    CANDIDATES[1],
+    replace(CANDIDATES[2], label="embeddings of training"),
+    replace(CANDIDATES[1], label="a pass"),
     *(
         replace(
             CANDIDATES[2],
-            label=f"DOS, prior of Z', T = .1, {source}",
+            label=source,
             settings=CANDIDATES[2].settings | {"source": source},
         )
-        for source in ("averaged embeddings", "averaged encoder")
+        for source in stored_embeddings.SOURCES
     ),
 )
 

@@ -605,10 +605,11 @@ def sources(reader: Reader) -> str:
     rows.append(["**mean** [95 % CI]", "", *shown])
     return markdown(["problem", *(entry.label for entry in reader.entries)], rows) + (
         "\nBalanced accuracy of the first in %, then the difference of the others from "
-        f"it in points; parts held out of the training sets, {reader.draws} draws of "
-        "their own, which no test figure uses. The averages are exponential: of a "
-        f"sample's embeddings with a decay of {OF_EMBEDDINGS} each time that it is "
-        f"trained on, of the weights with {OF_WEIGHTS} in each step, before a pass. "
+        "it in points; DOS with T = .1; parts held out of the training sets, "
+        f"{reader.draws} draws of their own, which no test figure uses. The averages "
+        "are exponential: of a sample's embeddings with a decay of "
+        f"{OF_EMBEDDINGS} each time that it is trained on, of the weights with "
+        f"{OF_WEIGHTS} in each step, before a pass. "
         "The interval takes the draws of all problems as one sample.\n"
     )
 
