@@ -16,6 +16,9 @@ from tqdm import tqdm
 from benchmarks.cells import Cell, Record, Store, run
 
 CELLS_PER_PROCESS = 20
+# Whether TensorFlow takes oneDNN where it would not by itself: convolutions then differ
+# severalfold in time, and in last digits.
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 PACKAGES = ("keras-dos", "keras", "tensorflow", "scann", "numpy", "scikit-learn")
 
 
@@ -82,8 +85,9 @@ def in_a_process(
 def stamp() -> Record:
     """Return the command and the versions that records are made with."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    setting = [f"{ONEDNN}={os.environ[ONEDNN]}"] if ONEDNN in os.environ else []
     return {
-        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "command": shlex.join([*setting, "python", "-m", "benchmarks", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **versions},
     }
 

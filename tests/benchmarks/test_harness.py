@@ -127,6 +127,15 @@ def small_data(monkeypatch):
     problems._read.cache_clear()
 
 
+def test_a_record_says_how_tensorflow_was_set(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "bars", "--jobs", "2"])
+    monkeypatch.delenv(runner.ONEDNN, raising=False)
+    assert runner.stamp()["command"] == "python -m benchmarks bars --jobs 2"
+    monkeypatch.setenv(runner.ONEDNN, "1")
+    command = "TF_ENABLE_ONEDNN_OPTS=1 python -m benchmarks bars --jobs 2"
+    assert runner.stamp()["command"] == command
+
+
 def test_validation_never_reads_the_test_set(small_data):
     split = problems.load(PROBLEM, "validation", seed=3)
     assert {part for _, part in small_data} == {"train"}
