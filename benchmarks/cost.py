@@ -3,7 +3,8 @@
 Plain `fit` and DOS train the same network on the same samples for the same number of
 steps (r = 1), one after the other in one process with one thread: plain, DOS, and plain
 again, since the clock of a machine drifts. A figure is the median over three such
-processes of medians of seven epochs, fourteen of plain ones.
+processes of medians of seven epochs, fourteen of plain ones; the time of the search is
+a mean over eight rounds, peak memory that of one process.
 """
 
 import csv

@@ -211,16 +211,20 @@ CANDIDATES = (
     ),
     _candidate("prior of Z', no neighbors", "prior_of_quadruplets", **NO_NEIGHBORS),
 )
+
+
+def _at_a_tenth(label: str, **settings: Any) -> Entry:
+    return replace(
+        _candidate("", "prior_of_quadruplets+shares_at_.1", **settings), label=label
+    )
+
+
 # Those of training first: the others are compared with it.
-SOURCES = (
-    replace(CANDIDATES[2], label="embeddings of training"),
-    replace(CANDIDATES[1], label="a pass"),
+OF_EACH_SOURCE = (
+    _at_a_tenth("embeddings of training", embeddings="training"),
+    _at_a_tenth("a pass"),
     *(
-        replace(
-            CANDIDATES[2],
-            label=source,
-            settings=CANDIDATES[2].settings | {"source": source},
-        )
+        _at_a_tenth(source, embeddings="training", source=source)
         for source in stored_embeddings.SOURCES
     ),
 )
@@ -318,13 +322,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     "sources": Experiment(
         "Where stored embeddings come from, on validation data",
         MANY,
-        _fixed(*SOURCES),
+        _fixed(*OF_EACH_SOURCE),
         seeds=choice.SEEDS,
         part="validation",
     ),
     "bars": _comparison("DOS beside the field", BARS),
     "cifar10_lt": _comparison(
-        "CIFAR-10-LT, on which no choice was made", LONG_TAIL, LONG_TAIL_ROWS
+        "CIFAR-10-LT, with settings chosen on other problems", LONG_TAIL, LONG_TAIL_ROWS
     ),
     "resnet": _on_residual_networks(
         "DOS beside the field on a residual network", TODAY

@@ -51,7 +51,7 @@ def _long_tail(ratio: int) -> dict[str, Any]:
 
 
 def cifar10_lt(ratio: int) -> Problem:
-    """Return CIFAR-10-LT, on which no choice was made."""
+    """Return CIFAR-10-LT, on which no setting is chosen."""
     return Problem(
         name=f"cifar10_lt_{ratio}",
         data="cifar10",

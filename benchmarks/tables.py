@@ -231,7 +231,8 @@ def temperature(reader: Reader) -> str:
     header.append("DOS less no neighbors, both scaled [95 % CI]")
     return markdown(header, rows) + (
         "\nNegative log-likelihood, each class of equal weight, less is better; parts "
-        f"held out of the training sets, {reader.draws} draws of their own, paired. "
+        "held out of the training sets, on which the defaults were chosen, "
+        f"{reader.draws} new draws of the imbalance, paired. "
         "Scaled: each half of the part by the temperature that fits the other half "
         "best. The last interval takes the draws of all problems as one sample.\n"
     )
@@ -608,7 +609,7 @@ def sources(reader: Reader) -> str:
         "it in points; DOS with T = .1; parts held out of the training sets, "
         f"{reader.draws} draws of their own, which no test figure uses. The averages "
         "are exponential: of a sample's embeddings with a decay of "
-        f"{OF_EMBEDDINGS} each time that it is trained on, of the weights with "
+        f"{OF_EMBEDDINGS} an epoch, of the weights with "
         f"{OF_WEIGHTS} in each step, before a pass. "
         "The interval takes the draws of all problems as one sample.\n"
     )

@@ -32,7 +32,8 @@ class AveragedRows(CollectedEmbeddings):
 class AveragedEmbeddings(Embeddings):
     """`Embeddings` whose table of training steps holds moving averages."""
 
-    def __init__(self, source: Any, embedder: Any, table: Any, _: bool) -> None:
+    def __init__(self, source: Any, embedder: Any, table: Any, recorded: bool) -> None:
+        _check_recorded(recorded)
         super().__init__(source, embedder, table, from_training=False)
         m, d = len(source.classes), table.shape[1]
         self._collected = AveragedRows(m, d, table.dtype)
@@ -44,7 +45,8 @@ class AveragedEncoder(Embeddings):
     The moving statistics of BatchNormalization are those of the network that trains.
     """
 
-    def __init__(self, source: Any, embedder: Any, table: Any, _: bool) -> None:
+    def __init__(self, source: Any, embedder: Any, table: Any, recorded: bool) -> None:
+        _check_recorded(recorded)
         super().__init__(source, embedder, table, from_training=False)
         self._weights = embedder.trainable_variables
         self._averages = [tf.Variable(weight) for weight in self._weights]
@@ -71,6 +73,14 @@ class AveragedEncoder(Embeddings):
             weight.assign(value)
 
 
+def _check_recorded(recorded: bool) -> None:
+    if not recorded:
+        raise ValueError(
+            '`embeddings` must be "training" for averages, with neighbors: steps then '
+            f"record what they compute. Received: recorded={recorded}."
+        )
+
+
 SOURCES = {
     "averaged embeddings": AveragedEmbeddings,
     "averaged encoder": AveragedEncoder,
@@ -81,10 +91,11 @@ SOURCES = {
 def stored(source: str | None) -> Iterator[None]:
     """Let trainings take the embeddings of neighbors from a source of this study.
 
-    They must have `embeddings="training"`, in which steps record what they compute.
-
     Args:
         source: A key of `SOURCES`; None for those of the package.
+
+    Raises:
+        ValueError: In a training whose steps do not record what they compute.
     """
     embeddings = Embeddings if source is None else SOURCES[source]
     with mock.patch("keras_dos.rounds.Embeddings", embeddings):

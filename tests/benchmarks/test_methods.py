@@ -334,6 +334,12 @@ def test_an_averaged_encoder_embeds_by_the_averages_and_leaves_the_weights():
     assert float(embedder.get_weights()[0][0, 0]) == 101.0
 
 
+@pytest.mark.parametrize("source", stored_embeddings.SOURCES)
+def test_averages_are_refused_where_steps_record_nothing(source, task):
+    with pytest.raises(ValueError, match='must be "training" for averages'):
+        METHODS["dos"](task, source=source, embeddings="pass")
+
+
 @pytest.mark.slow
 # After 15 steps an average of weights is still close to the first of them.
 @pytest.mark.filterwarnings("ignore:The embeddings in training lie far:UserWarning")
