@@ -105,8 +105,10 @@ def test_slots_that_are_all_infinitely_far_have_equal_shares(w):
     with tf.GradientTape() as tape:
         shares = losses.slot_shares(distances, w, mask=mask)
         first = tf.reduce_sum(shares[:3, 0])
-    expected = [[1 / 3] * 3, [0.5, 0.5, 0], [0, 1, 0], [np.nan] * 3]
-    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    expected = [[1 / 3] * 3, [0.5, 0.5, 0], [0, 1, 0]]
+    np.testing.assert_allclose(shares[:3], expected, rtol=1e-6)
+    # NaN is not hidden. Whether it spreads to all slots depends on the processor.
+    assert np.isnan(shares[3]).any()
     assert np.isfinite(tape.gradient(first, distances)[:3]).all()
 
 

@@ -98,7 +98,7 @@ def test_a_cell_that_is_done_never_runs_again(tmp_path, ran):
     assert ran == [CELL]
     stored = json.loads((tmp_path / "toy.jsonl").read_text())
     assert "keras-dos" in stored["versions"]
-    assert stored["command"].startswith("python -m benchmarks")
+    assert "python -m benchmarks" in stored["command"]
 
 
 def test_a_broken_cell_costs_no_other(tmp_path, ran):
