@@ -144,6 +144,8 @@ def residual(reader: Reader) -> str:
     parts = []
     for problem in reader.experiment.problems:
         best = best_baseline(reader, problem)
+        own_accuracy = reader.values(ours, problem)
+        own_nll = reader.values(ours, problem, NLL)
         rows = []
         for entry in reader.entries:
             accuracy = reader.values(entry, problem)
@@ -156,8 +158,8 @@ def residual(reader: Reader) -> str:
             less = ["", ""]
             if entry != ours:
                 less = [
-                    shown_difference(reader.values(ours, problem), accuracy),
-                    shown_difference(reader.values(ours, problem, NLL), nll, 2),
+                    shown_difference(own_accuracy, accuracy),
+                    shown_difference(own_nll, nll, 2),
                 ]
             name = _emphasized(entry, ours, best)
             measured = [mean_sd(f1), mean_sd(nll, 2), mean_sd(ece, 2)]
@@ -223,9 +225,7 @@ def temperature(reader: Reader) -> str:
         pair = after[ours.label], after[without.label]
         rows.append([problem.title, *means, shown_difference(*pair, 2)])
         gains.append(pair[0] - pair[1])
-    of_all = np.concatenate(gains)
-    shown = shown_difference(of_all, np.zeros_like(of_all), 2)
-    rows.append(["**mean**", *[""] * 2 * len(reader.entries), shown])
+    rows.append(["**mean**", *[""] * 2 * len(reader.entries), _of_all(gains, 2)])
     names = [entry.label for entry in reader.entries]
     header = ["problem", *names, *(f"{name}, scaled" for name in names)]
     header.append("DOS less no neighbors, both scaled [95 % CI]")
@@ -236,6 +236,12 @@ def temperature(reader: Reader) -> str:
         "Scaled: each half of the part by the temperature that fits the other half "
         "best. The last interval takes the draws of all problems as one sample.\n"
     )
+
+
+def _of_all(gains: Sequence[Values], digits: int = 1) -> str:
+    """Return the mean of the differences on all problems, taken as one sample."""
+    of_all = np.concatenate(gains)
+    return shown_difference(of_all, np.zeros_like(of_all), digits)
 
 
 def _emphasized(entry: Entry, ours: Entry, best: Entry) -> str:
@@ -586,24 +592,18 @@ def sources(reader: Reader) -> str:
     """Return what each other source of stored embeddings gains over the first."""
     first, *others = reader.entries
     problems = reader.experiment.problems
-    values = {
-        (entry.label, problem.name): reader.values(entry, problem)
-        for entry in reader.entries
-        for problem in problems
-    }
-    rows: list[Row] = []
-    gains: dict[str, list[Values]] = {entry.label: [] for entry in others}
-    for problem in problems:
-        base = values[first.label, problem.name]
-        for entry in others:
-            gains[entry.label].append(values[entry.label, problem.name] - base)
-        means = (f"{gains[entry.label][-1].mean():+.1f}" for entry in others)
-        rows.append([problem.title, mean_sd(base), *means])
-    worst = (min(gain.mean() for gain in gains[entry.label]) for entry in others)
+    bases = [reader.values(first, problem) for problem in problems]
+    gains = [
+        [reader.values(e, p) - base for p, base in zip(problems, bases, strict=True)]
+        for e in others
+    ]
+    rows: list[Row] = [
+        [problem.title, mean_sd(base), *(f"{gain.mean():+.1f}" for gain in row)]
+        for problem, base, *row in zip(problems, bases, *gains, strict=True)
+    ]
+    worst = (min(gain.mean() for gain in of) for of in gains)
     rows.append(["**worst**", "", *(f"{gain:+.1f}" for gain in worst)])
-    over_all = (np.concatenate(gains[entry.label]) for entry in others)
-    shown = (shown_difference(gain, np.zeros_like(gain)) for gain in over_all)
-    rows.append(["**mean** [95 % CI]", "", *shown])
+    rows.append(["**mean** [95 % CI]", "", *map(_of_all, gains)])
     return markdown(["problem", *(entry.label for entry in reader.entries)], rows) + (
         "\nBalanced accuracy of the first in %, then the difference of the others from "
         "it in points; DOS with T = .1; parts held out of the training sets, "

@@ -109,6 +109,7 @@ def test_slots_that_are_all_infinitely_far_have_equal_shares(w):
     np.testing.assert_allclose(shares[:3], expected, rtol=1e-6)
     # NaN is not hidden. Whether it spreads to all slots depends on the processor.
     assert np.isnan(shares[3]).any()
+    assert np.isnan(losses.classification_loss(shares, mask)[3])
     assert np.isfinite(tape.gradient(first, distances)[:3]).all()
 
 

@@ -29,25 +29,39 @@ class AveragedRows(CollectedEmbeddings):
         super().record(rows, tf.where(before[:, -1:] > 0, average, embedding))
 
 
-class AveragedEmbeddings(Embeddings):
+class _FromSteps(Embeddings):
+    """`Embeddings` that averages what training steps compute.
+
+    Raises:
+        ValueError: If steps do not record it.
+    """
+
+    def __init__(self, source: Any, embedder: Any, table: Any, recorded: bool) -> None:
+        if not recorded:
+            raise ValueError(
+                '`embeddings` must be "training" for averages, with neighbors: steps '
+                f"then record what they compute. Received: recorded={recorded}."
+            )
+        super().__init__(source, embedder, table, from_training=False)
+
+
+class AveragedEmbeddings(_FromSteps):
     """`Embeddings` whose table of training steps holds moving averages."""
 
     def __init__(self, source: Any, embedder: Any, table: Any, recorded: bool) -> None:
-        _check_recorded(recorded)
-        super().__init__(source, embedder, table, from_training=False)
+        super().__init__(source, embedder, table, recorded)
         m, d = len(source.classes), table.shape[1]
         self._collected = AveragedRows(m, d, table.dtype)
 
 
-class AveragedEncoder(Embeddings):
+class AveragedEncoder(_FromSteps):
     """`Embeddings` from a pass of the network with averaged weights.
 
     The moving statistics of BatchNormalization are those of the network that trains.
     """
 
     def __init__(self, source: Any, embedder: Any, table: Any, recorded: bool) -> None:
-        _check_recorded(recorded)
-        super().__init__(source, embedder, table, from_training=False)
+        super().__init__(source, embedder, table, recorded)
         self._weights = embedder.trainable_variables
         self._averages = [tf.Variable(weight) for weight in self._weights]
 
@@ -71,14 +85,6 @@ class AveragedEncoder(Embeddings):
     def _assign(self, values: list[Any]) -> None:
         for weight, value in zip(self._weights, values, strict=True):
             weight.assign(value)
-
-
-def _check_recorded(recorded: bool) -> None:
-    if not recorded:
-        raise ValueError(
-            '`embeddings` must be "training" for averages, with neighbors: steps then '
-            f"record what they compute. Received: recorded={recorded}."
-        )
 
 
 SOURCES = {

@@ -90,7 +90,8 @@ def ran(monkeypatch):
     return cells
 
 
-def test_a_cell_that_is_done_never_runs_again(tmp_path, ran):
+def test_a_cell_that_is_done_never_runs_again(tmp_path, ran, monkeypatch):
+    monkeypatch.delenv(runner.ONEDNN, raising=False)
     store = Store(tmp_path)
     runner.run_missing([CELL, CELL], store, jobs=2)
     assert ran == [CELL]
@@ -98,7 +99,7 @@ def test_a_cell_that_is_done_never_runs_again(tmp_path, ran):
     assert ran == [CELL]
     stored = json.loads((tmp_path / "toy.jsonl").read_text())
     assert "keras-dos" in stored["versions"]
-    assert "python -m benchmarks" in stored["command"]
+    assert stored["command"].startswith("python -m benchmarks")
 
 
 def test_a_broken_cell_costs_no_other(tmp_path, ran):
